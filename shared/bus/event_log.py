@@ -1,0 +1,147 @@
+"""The event log: append with expected sequences, and read the events of one entity.
+
+Optimistic concurrency is JetStream's: `Nats-Expected-Last-Subject-Sequence` over a subject filter; several events go as
+one atomic batch (ADR-50), so either all of them are stored or none.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import api
+from nats.js.errors import APIError
+
+from shared.envelope import CONTENT_TYPE, Event, decode_event
+from shared.errors import AppError, Category, unavailable
+from shared.ids import new_uuid7
+
+_WRONG_LAST_SEQUENCE = 10071
+_BATCH_HOLDS_DUPLICATE = 10201
+_READ_NEGLECTED_SECONDS = 1
+_APPEND_ATTEMPTS = 3
+_APPEND_TIMEOUT_SECONDS = 2.0
+
+
+class WrongExpectationError(AppError):
+    """Somebody else appended to the entity, or claimed the value, first."""
+
+    def __init__(self) -> None:
+        super().__init__("conflict", Category.CONFLICT, "Somebody else changed this at the same time; try again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """The last sequence that any subject of the filter must have; 0 = none yet."""
+
+    subject_filter: str
+    last_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One event on its subject, with what must hold for it to be stored."""
+
+    subject: str
+    event: Event
+    expected: Expectation | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as the stream has it."""
+
+    event: Event
+    subject: str
+    sequence: int
+
+
+class EventLog:
+    """The live event stream, as one service sees it through its own subjects."""
+
+    def __init__(self, client: Client, stream: str) -> None:
+        self._client = client
+        self.stream = stream
+
+    async def append(self, appends: Sequence[Append]) -> int:
+        """Store the events in one piece and return the sequence of the last one.
+
+        Raises WrongExpectationError when an expectation does not hold (nothing was stored), AppError unavailable when no
+        ack came in three tries. A try repeats the same bytes under the same ids, so an ack that was lost costs nothing.
+        """
+        batch = new_uuid7()
+        for _ in range(_APPEND_ATTEMPTS):
+            try:
+                return await self._try_append(appends, batch)
+            except (NatsError, TimeoutError, asyncio.TimeoutError):
+                batch = new_uuid7()
+        raise unavailable("the event stream")
+
+    async def _try_append(self, appends: Sequence[Append], batch: str) -> int:
+        for place, append in enumerate(appends[:-1], 1):
+            headers = _headers(append) | {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(place)}
+            await self._client.publish(append.subject, append.event.encode(), headers=headers)
+        last = appends[-1]
+        headers = _headers(last)
+        if len(appends) > 1:
+            headers |= {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(len(appends)), "Nats-Batch-Commit": "1"}
+        reply = await self._client.request(
+            last.subject, last.event.encode(), timeout=_APPEND_TIMEOUT_SECONDS, headers=headers
+        )
+        return await self._read_ack(orjson.loads(reply.data), last.subject)
+
+    async def _read_ack(self, ack: dict[str, object], subject: str) -> int:
+        error = ack.get("error")
+        if not isinstance(error, dict):
+            return int(str(ack["seq"]))
+        if error.get("err_code") == _WRONG_LAST_SEQUENCE:
+            raise WrongExpectationError
+        if error.get("err_code") == _BATCH_HOLDS_DUPLICATE:
+            return (await self.read(subject))[-1].sequence
+        raise APIError.from_error(error)
+
+    async def read(self, subject_filter: str) -> list[Stored]:
+        """Return all events of the filter, in order; several hundred at most, as of one entity.
+
+        Needs only the right to create a consumer with this one filter, no direct get. Raises AppError unavailable.
+        """
+        try:
+            return await self._read(subject_filter)
+        except (NatsError, TimeoutError, asyncio.TimeoutError) as error:
+            raise unavailable("the event stream") from error
+
+    async def _read(self, subject_filter: str) -> list[Stored]:
+        inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(inbox)
+        config = api.ConsumerConfig(
+            name=f"read-{new_uuid7()}",
+            filter_subject=subject_filter,
+            deliver_subject=inbox,
+            ack_policy=api.AckPolicy.NONE,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=_READ_NEGLECTED_SECONDS,
+        )
+        try:
+            info = await self._client.jetstream().add_consumer(self.stream, config, timeout=2)
+            waiting = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
+            return [_stored(await subscription.next_msg(timeout=2)) for _ in range(waiting)]
+        finally:
+            await subscription.unsubscribe()
+
+
+def _headers(append: Append) -> dict[str, str]:
+    headers = {"Nats-Msg-Id": append.event.id, "Content-Type": CONTENT_TYPE}
+    if append.event.traceparent:
+        headers["traceparent"] = append.event.traceparent
+    if append.expected:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(append.expected.last_sequence)
+        headers["Nats-Expected-Last-Subject-Sequence-Subject"] = append.expected.subject_filter
+    return headers
+
+
+def _stored(message: Msg) -> Stored:
+    return Stored(decode_event(message.data), message.subject, message.metadata.sequence.stream)

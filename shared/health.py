@@ -1,0 +1,49 @@
+"""What each process answers about itself over HTTP: /health, /ready, /metrics, and the large answers that its service
+streams to the gateway. Everything but /health and /ready needs the house's service token.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+
+
+
+class JsonResponse(Response):
+    """JSON by orjson."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return the bytes."""
+        return orjson.dumps(content)
+
+
+def is_trusted(request: Request, service_token: str) -> bool:
+    """Say whether the request carries the house's service token (compared in constant time)."""
+    given = request.headers.get("authorization", "")
+    return hmac.compare_digest(given.encode(), f"Bearer {service_token}".encode())
+
+
+async def answer_health(_: Request) -> Response:
+    """Answer that the process lives."""
+    return JsonResponse({"status": "ok"})
+
+
+def build_ready(check: Callable[[], dict[str, str]]) -> Callable[[Request], Awaitable[Response]]:
+    """Return the handler of /ready; `check` names each part and "ok", or a sentence about what is wrong."""
+
+    async def answer_ready(_: Request) -> Response:
+        parts = check()
+        ready = all(state == "ok" for state in parts.values())
+        return JsonResponse({"status": "ready" if ready else "not ready", "parts": parts}, 200 if ready else 503)
+
+    return answer_ready
+
+
+async def answer_metrics(_: Request) -> Response:
+    """Answer with the process's metrics in Prometheus' text format."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,75 @@
+"""Dropping second copies: records by their number within a source, other events by (source, id)."""
+
+import hashlib
+from collections.abc import Sequence
+
+import asyncpg
+
+from shared.db import Connection, load_statements
+from shared.envelope import EnvelopeError
+from shared.projector.intervals import IntervalSet
+from shared.projector.projection import Received
+
+SQL = load_statements(__file__)
+
+
+class NumberedSources:
+    """The interval sets of one projection, cached by its only writer and written in the batch's transaction.
+
+    After a transaction that did not commit, call `forget`: the cache may be ahead of the table.
+    """
+
+    def __init__(self, projection: str) -> None:
+        self._projection = projection
+        self._sets: dict[str, IntervalSet] = {}
+
+    def forget(self) -> None:
+        """Read everything anew from the table."""
+        self._sets.clear()
+
+    async def keep_new(self, connection: Connection, received: Sequence[Received]) -> list[Received]:
+        """Return what was not applied before, and note it in this transaction."""
+        await self._load(connection, {item.event.source for item in received})
+        changed = set()
+        fresh = []
+        for item in received:
+            if self._sets[item.event.source].add(_read_number(item)):
+                changed.add(item.event.source)
+                fresh.append(item)
+        if changed:
+            sources = sorted(changed)
+            ranges = [[asyncpg.Range(first, last + 1) for first, last in self._sets[s].intervals()] for s in sources]
+            await connection.execute(SQL["source_save"], self._projection, sources, ranges)
+        return fresh
+
+    async def _load(self, connection: Connection, sources: set[str]) -> None:
+        missing = sources - self._sets.keys()
+        if not missing:
+            return
+        for row in await connection.fetch(SQL["source_list"], self._projection, list(missing)):
+            self._sets[row["source"]] = read_multirange(row["applied"])
+        for source in missing - self._sets.keys():
+            self._sets[source] = IntervalSet()
+
+
+def read_multirange(ranges: Sequence[asyncpg.Range]) -> IntervalSet:
+    """Return the interval set of Postgres' half-open int8multirange."""
+    return IntervalSet((part.lower, part.upper - 1) for part in ranges)
+
+
+def _read_number(item: Received) -> int:
+    text = item.event.sourceseq or ""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 2**62):
+        raise EnvelopeError("sourceseq of a record must be a positive decimal number")
+    return int(text)
+
+
+async def keep_unseen(connection: Connection, projection: str, received: Sequence[Received]) -> list[Received]:
+    """Return the events whose (source, id) is new, within the batch too, and note them in this transaction."""
+    by_digest: dict[bytes, Received] = {}
+    for item in received:
+        digest = hashlib.sha256(f"{item.event.source}\0{item.event.id}".encode()).digest()
+        by_digest.setdefault(digest, item)
+    rows = await connection.fetch(SQL["seen_insert"], projection, list(by_digest))
+    fresh = {row["digest"] for row in rows}
+    return [item for digest, item in by_digest.items() if digest in fresh]
