@@ -25,10 +25,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import request_response
 
-from shared.bus import StreamSpec, connect, connection_options, declare_streams
+from shared.bus import Caller, Operation, StreamSpec, connect, connection_options, declare_streams
+from shared.bus.rpc import serve_operation
 from shared.db import Pool, create_pool, migrate
+from shared.errors import not_found
 from shared.health import answer_health, answer_metrics, build_ready
-from shared.projector import Projection, Projector
+from shared.projector import Projection, Projector, rebuild
+from shared.projector.projector import SQL
+from shared.service_contract import ListProjections, ProjectionState, ProjectionStates, RebuildProjection, Rebuilt
 from shared.settings import StoreSettings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.tracing import configure_tracing
@@ -93,6 +97,31 @@ class Frame:
         self.run(projector.run())
         return projector
 
+    def serve_projections(self) -> None:
+        """Answer operators' questions about the projections."""
+        name = self.name
+        serve_operation(self.broker, Operation(f"rpc.{name}.projections", ListProjections, ProjectionStates), self._list)
+        serve_operation(self.broker, Operation(f"rpc.{name}.rebuild", RebuildProjection, Rebuilt), self._rebuild)
+
+    async def _list(self, _: ListProjections, __: Caller) -> ProjectionStates:
+        """List the projections of this service."""
+        rows = {row["name"]: row for row in await self.pool.fetch(SQL["projection_list"])}
+        return ProjectionStates(
+            items=[
+                describe_projection(projector, rows[projector.projection.name])
+                for projector in self.projectors
+                if projector.projection.name in rows
+            ]
+        )
+
+    async def _rebuild(self, body: RebuildProjection, _: Caller) -> Rebuilt:
+        """Make a projection's tables anew while it serves."""
+        for projector in self.projectors:
+            if projector.projection.name == body.name:
+                sequence = await rebuild(projector.projection, pool=self.pool, client=self.client, service=self.name)
+                return Rebuilt(name=body.name, sequence=sequence)
+        raise not_found("projection")
+
     def check_parts(self) -> dict[str, str]:
         """Return the state of each part, for /ready."""
         parts = {"nats": "ok" if self.client.is_connected else "NATS does not answer"}
@@ -118,6 +147,23 @@ class Frame:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def describe_projection(projector: Projector, row: Any) -> ProjectionState:
+    """Return where a projection stands, by its row and this replica's own knowledge."""
+    projection = projector.projection
+    status = "stopped" if row["stopped_reason"] else "active" if projector.is_active else "standby"
+    return ProjectionState(
+        name=projection.name,
+        stream=projection.find_stream,
+        incarnation=row["incarnation"],
+        sequence=row["sequence"],
+        status=status,
+        lag_messages=projector.metrics.lag_messages,
+        age_seconds=projector.metrics.age_seconds,
+        rebuildable=bool(projection.tables),
+        reason=row["stopped_reason"],
+    )
 
 
 def _build_broker(name: str, settings: ServiceSettings) -> NatsBroker:

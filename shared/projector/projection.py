@@ -51,7 +51,8 @@ Apply = Callable[[Connection, Delivery], Awaitable[None]]
 class Projection:
     """One ordered reader.
 
-    `apply` runs inside the transaction: no network, no clock, no serial. `tables` are what a rebuild makes anew (only
+    `apply` runs inside the transaction: no network, no clock, no serial. `prepare` runs before it, for stores outside
+    Postgres; it must bear being repeated. `tables` are what a rebuild makes anew (only
     of those fed by the event stream). `find_stream` is a stream's name or `evt.>` for the live event stream.
     """
 
@@ -60,6 +61,7 @@ class Projection:
     subject_filter: str
     decode: Callable[[Msg], list[Event]]
     apply: Apply
+    prepare: Callable[[Delivery], Awaitable[None]] | None = None
     repeats: Repeats = Repeats.IMPOSSIBLE
     on_poison: OnPoison = OnPoison.STOP
     batch: int = 500

@@ -188,6 +188,8 @@ class Projector:
     async def _commit(self, messages: Sequence[Msg]) -> None:
         received = [item for message in messages for item in receive(self.projection, message)]
         last = messages[-1].metadata
+        if self.projection.prepare:
+            await self.projection.prepare(Delivery(received, last.sequence.stream))
         async with self._pool.acquire() as connection, connection.transaction():
             await self._advance(connection, last.sequence.stream)
             if self.projection.repeats is Repeats.BY_NUMBER:

@@ -8,7 +8,6 @@ from nats.aio.client import Client
 from shared.bus.streams import wait_for_stream
 from shared.db import Connection, Pool, load_statements
 from shared.errors import conflict
-from shared.ids import new_uuid7
 from shared.projector.consumer import StreamReader
 from shared.projector.projection import Delivery, Projection, receive
 
@@ -37,8 +36,7 @@ async def _rebuild(connection: Connection, projection: Projection, client: Clien
     await connection.execute(SQL["rebuild_begin"], list(projection.tables))
     await connection.execute(SQL["rebuild_use_schema"])
     stream = await wait_for_stream(client, projection.find_stream)
-    consumer = f"{service}-{projection.name}-rebuild-{new_uuid7()}"
-    reader = StreamReader(client, stream, consumer, projection.subject_filter)
+    reader = StreamReader(client, stream, f"{service}-{projection.name}-rebuild", projection.subject_filter)
     await reader.start(1)
     done = 0
     try:

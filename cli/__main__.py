@@ -1,0 +1,6 @@
+"""The `gatehouse` command."""
+
+from cli.app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+"""The commands, joined into one program."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from cli.commands import context, keys, projections, routes, stack
+from cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, say
+
+app = App(
+    name="gatehouse",
+    help="An API gatehouse: it authenticates, limits and provably records every request.",
+    version="0.1.0",
+)
+stack.register(app)
+for group in (context, keys, projections, routes):
+    app.command(group.app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and leave with its exit code."""
+    try:
+        app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        sys.exit(EXIT_USAGE)
+    except CommandError as error:
+        say(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,91 @@
+"""What people and programs read: tables that fit the terminal, or JSON; words go to stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_UNREACHABLE = 4
+EXIT_CONFLICT = 5
+
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON, for programs.")]
+
+
+class CommandError(Exception):
+    """A command could not do its work: one sentence, and the exit code that says what kind of trouble it was."""
+
+    def __init__(self, sentence: str, exit_code: int = EXIT_FAILED) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def say(sentence: str) -> None:
+    """Say something to the person, on stderr."""
+    print(sentence, file=sys.stderr)
+
+
+def print_json(document: Any) -> None:
+    """Print a document on stdout."""
+    print(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def print_table(items: Sequence[dict[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print items as a table of the columns (dots reach into objects), or all of them as JSON."""
+    if as_json:
+        print_json(list(items))
+        return
+    if not items:
+        say("Nothing there.")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column.rsplit(".", 1)[-1].replace("_", " "), overflow="fold")
+    for item in items:
+        table.add_row(*(_show(_reach(item, column)) for column in columns))
+    Console(no_color="NO_COLOR" in os.environ).print(table)
+
+
+def print_fields(item: dict[str, Any], *, as_json: bool) -> None:
+    """Print one resource, a field a line, or as JSON."""
+    if as_json:
+        print_json(item)
+        return
+    width = max(map(len, item), default=0)
+    for name, value in item.items():
+        print(f"{name.replace('_', ' '):<{width}}  {_show(value)}")
+
+
+def _reach(item: Any, column: str) -> Any:
+    for part in column.split("."):
+        item = item.get(part) if isinstance(item, dict) else None
+    return item
+
+
+_COLOURS = {
+    "active": "green", "ok": "green", "completed": "green", "resolved": "green", "success": "green", "fired": "red",
+    "revoked": "red", "failed": "red", "failure": "red", "critical": "red", "stopped": "red", "denied": "yellow",
+    "expired": "yellow", "rotating": "yellow", "high": "yellow", "pending": "yellow", "running": "cyan",
+}  # fmt: skip
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "–"
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False) if value else "–"
+    text = str(value).replace("[", r"\[")
+    colour = _COLOURS.get(text) if sys.stdout.isatty() else None
+    return f"[{colour}]{text}[/]" if colour else text

@@ -1,0 +1,1 @@
+"""What other services may know of the gateway: the stream of records and their data."""

@@ -1,0 +1,57 @@
+"""What identifies a request: its id, its trace, and the address it came from."""
+
+import ipaddress
+import os
+import re
+from functools import lru_cache
+
+from shared.ids import new_uuid7
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+
+
+def pick_request_id(given: str | None) -> str:
+    """Return the caller's X-Request-Id when it is well-formed, else a new UUIDv7."""
+    return given if given and _REQUEST_ID.fullmatch(given) else new_uuid7()
+
+
+def continue_trace(given: str | None) -> str:
+    """Return a W3C traceparent for our own span: of the caller's trace when there is one, else of a new one."""
+    match = _TRACEPARENT.fullmatch(given) if given else None
+    span = os.urandom(8).hex()
+    if match:
+        return f"00-{match[1]}-{span}-{match[2]}"
+    return f"00-{os.urandom(16).hex()}-{span}-01"
+
+
+class AddressFinder:
+    """Finds the client's address; X-Forwarded-For is believed only from trusted proxies, read from the right."""
+
+    def __init__(self, trusted: str) -> None:
+        networks = tuple(part.strip() for part in trusted.split(",") if part.strip())
+        self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+
+    def find(self, peer: str, forwarded_for: str | None) -> str:
+        """Return the address without port. `peer` is `address:port` of the connection."""
+        address = strip_port(peer)
+        if not self._networks or not forwarded_for or not self._is_trusted(address):
+            return address
+        for hop in reversed([part.strip() for part in forwarded_for.split(",")]):
+            try:
+                ipaddress.ip_address(hop)
+            except ValueError:
+                break
+            address = hop
+            if not self._is_trusted(hop):
+                break
+        return address
+
+    def _is_trusted(self, address: str) -> bool:
+        return any(ipaddress.ip_address(address) in network for network in self._networks)
+
+
+@lru_cache(maxsize=65536)
+def strip_port(peer: str) -> str:
+    """Return the address of `address:port`, IPv6 in brackets or not."""
+    return peer.rpartition(":")[0].strip("[]") or peer

@@ -1,0 +1,75 @@
+"""The limit of a key (or of an address, for anonymous requests): a sliding window over two cells, decided in memory.
+
+A window's count is this cell's plus the share of the last cell that still lies within the window. Denied requests do not
+count. (Distribution over several gateways: the limiter of the keys service's next stage.)
+"""
+
+import time
+from dataclasses import dataclass
+
+WINDOW_SECONDS = 60
+_MOST_SUBJECTS = 200_000
+
+
+@dataclass(slots=True)
+class _Cells:
+    number: int
+    current: int = 0
+    previous: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a limit says: whether to admit, and the figures for the headers (`reset_seconds` until the cell ends)."""
+
+    policy: str
+    admitted: bool
+    limit: int
+    remaining: int
+    reset_seconds: int
+
+    def headers(self) -> list[tuple[str, str]]:
+        """Return the fields of draft-ietf-httpapi-ratelimit-headers-10 and the older X- ones."""
+        return [
+            ("ratelimit-policy", f'"{self.policy}";q={self.limit};w={WINDOW_SECONDS}'),
+            ("ratelimit", f'"{self.policy}";r={self.remaining};t={self.reset_seconds}'),
+            ("x-ratelimit-limit", str(self.limit)),
+            ("x-ratelimit-remaining", str(self.remaining)),
+            ("x-ratelimit-reset", str(self.reset_seconds)),
+        ]
+
+
+class Limiter:
+    """Counts by subject; memory is bounded by forgetting the subjects that were idle for two windows."""
+
+    def __init__(self) -> None:
+        self._cells: dict[str, _Cells] = {}
+
+    def take(self, policy: str, subject: str, limit: int, *, cost: int = 1, now: float | None = None) -> Decision:
+        """Admit `cost` requests if they fit, and count them if so; cost 0 only looks."""
+        now = time.time() if now is None else now
+        number, into = divmod(now, WINDOW_SECONDS)
+        cells = self._find(subject, int(number))
+        used = cells.current + cells.previous * (1 - into / WINDOW_SECONDS)
+        admitted = used + cost <= limit
+        if admitted:
+            cells.current += cost
+            used += cost
+        return Decision(policy, admitted, limit, max(0, int(limit - used)), max(1, int(WINDOW_SECONDS - into)))
+
+    def _find(self, subject: str, number: int) -> _Cells:
+        cells = self._cells.get(subject)
+        if cells is None:
+            if len(self._cells) >= _MOST_SUBJECTS:
+                self._forget_idle(number)
+            cells = self._cells[subject] = _Cells(number)
+        elif cells.number != number:
+            cells.previous = cells.current if cells.number == number - 1 else 0
+            cells.current = 0
+            cells.number = number
+        return cells
+
+    def _forget_idle(self, number: int) -> None:
+        self._cells = {subject: cells for subject, cells in self._cells.items() if cells.number >= number - 1}
+        if len(self._cells) >= _MOST_SUBJECTS:
+            self._cells.clear()

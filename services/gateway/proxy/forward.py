@@ -1,0 +1,237 @@
+"""Forwarding and recording: the upstream's answer, held back at its end until the record is durable.
+
+Strict routes hold the whole answer when it is small, else its last byte (Content-Length) or its end (chunked); event
+streams and `strict_before` routes write a durable `request_started` first. Buffered routes do not wait.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from services.gateway.authenticate import RefusedError
+from services.gateway.problems import build_problem
+from services.gateway.proxy.headers import build_request_head, filter_response_headers
+from services.gateway.proxy.paths import encode_target
+from services.gateway.records import build_record
+from services.gateway.upstream import (
+    UpstreamClient,
+    UpstreamFailedError,
+    UpstreamRequest,
+    UpstreamResponse,
+    UpstreamTimeoutError,
+)
+from services.keys.contract.requests import Route
+from shared.recorder import Recorder
+
+if TYPE_CHECKING:
+    from services.gateway.proxy.server import Exchange
+
+log = structlog.get_logger(__name__)
+_HELD_BYTES = 64 * 1024
+_BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+
+
+class BodyTooLargeError(Exception):
+    """The request's body grew over the route's bound."""
+
+
+class BodyBrokenOffError(Exception):
+    """The client did not send what it announced."""
+
+
+class Forwarder:
+    """Sends a decided exchange to its upstream and its answer to the client; uses up the exchange's reservation."""
+
+    def __init__(self, client: UpstreamClient, recorder: Recorder) -> None:
+        self._client = client
+        self._recorder = recorder
+
+    async def forward(self, exchange: "Exchange") -> None:
+        """Forward, answer, record. Raises RefusedError, after giving the reservation back, when there is no answer."""
+        assert exchange.route is not None  # noqa: S101  (decided before)
+        route = exchange.route.route
+        began = time.perf_counter()
+        try:
+            if route.audit == "strict_before":
+                await self._record_start(exchange)
+            request = await self._build_request(exchange, route)
+            response = await self._client.send(route, request)
+        except (UpstreamFailedError, UpstreamTimeoutError, BodyTooLargeError, BodyBrokenOffError) as error:
+            self._recorder.release()
+            raise _explain(error) from error
+        except BaseException:
+            self._recorder.release()
+            raise
+        exchange.trail.status = response.status
+        await self._answer(exchange, route, response, (time.perf_counter() - began) * 1000)
+
+    async def _record_start(self, exchange: "Exchange") -> None:
+        if not self._recorder.reserve():
+            raise RefusedError(
+                build_problem("recorder_full", "The record of this request would find no room."),
+                reason="recorder_full", event_type="",
+            )  # fmt: skip
+        await self._recorder.record(build_record(exchange.trail, event_type="request_started")).settled
+
+    async def _build_request(self, exchange: "Exchange", route: Route) -> UpstreamRequest:
+        headers = exchange.scope.headers
+        length_text = headers.get("content-length")
+        is_chunked = headers.get("transfer-encoding") is not None
+        body: bytes | None = None
+        stream: AsyncIterator[bytes] | None = None
+        framing = ""
+        if is_chunked:
+            stream = self._read_body(exchange, route, None)
+            framing = "transfer-encoding: chunked"
+        elif length_text is not None:
+            length = int(length_text)
+            if length > route.max_body_bytes:
+                raise BodyTooLargeError
+            framing = f"content-length: {length}"
+            if length > _HELD_BYTES:
+                stream = self._read_body(exchange, route, length)
+            elif length:
+                body = await _read_whole(exchange)
+        elif exchange.trail.method not in _BODYLESS:
+            framing = "content-length: 0"
+        head = build_request_head(
+            exchange.scope,
+            exchange.trail,
+            target=encode_target(exchange.trail.path, route.path_prefix if route.strip_prefix else ""),
+            credential_header=None if route.pass_credential else exchange.credential_header,
+            framing=framing,
+        )
+        return UpstreamRequest(exchange.trail.method, head, body, stream, is_chunked)
+
+    async def _read_body(self, exchange: "Exchange", route: Route, length: int | None) -> AsyncIterator[bytes]:
+        """Yield the request's body as it arrives, bounded. Raises BodyTooLargeError, BodyBrokenOffError.
+
+        The server ends a whole body with one empty piece and a broken one with two: the contract suite watches that.
+        """
+        ended = False
+        async for chunk in exchange.protocol:
+            if ended:
+                raise BodyBrokenOffError
+            ended = not chunk
+            exchange.trail.bytes_in += len(chunk)
+            if exchange.trail.bytes_in > route.max_body_bytes:
+                raise BodyTooLargeError
+            yield chunk
+        if length is not None and exchange.trail.bytes_in != length:
+            raise BodyBrokenOffError
+
+    async def _answer(self, exchange: "Exchange", route: Route, response: UpstreamResponse, upstream_ms: float) -> None:
+        headers = [*filter_response_headers(response.headers), *exchange.headers]
+        timing = f"auth;dur={exchange.auth_ms:.3f}, limit;dur={exchange.limit_ms:.3f}, upstream;dur={upstream_ms:.3f}"
+        length = response.length
+        if length is not None and length <= _HELD_BYTES:
+            await self._answer_held(exchange, route, response, headers, timing)
+        else:
+            headers.append(("server-timing", timing))
+            await self._answer_streamed(exchange, route, response, headers)
+
+    async def _answer_held(
+        self, exchange: "Exchange", route: Route, response: UpstreamResponse, headers: list[tuple[str, str]], timing: str
+    ) -> None:
+        """Take the whole answer, record, then send it."""
+        try:
+            body = await response.read() if response.length else b""
+        except (UpstreamFailedError, UpstreamTimeoutError) as error:
+            self._recorder.release()
+            raise _explain(error) from error
+        exchange.trail.bytes_out = len(body)
+        began = time.perf_counter()
+        await self._record(exchange, route)
+        headers.append(("server-timing", f"{timing}, record;dur={(time.perf_counter() - began) * 1000:.3f}"))
+        if body:
+            exchange.protocol.response_bytes(response.status, headers, body)
+        else:
+            exchange.protocol.response_empty(response.status, headers)
+
+    async def _answer_streamed(
+        self, exchange: "Exchange", route: Route, response: UpstreamResponse, headers: list[tuple[str, str]]
+    ) -> None:
+        """Pass the answer on as it comes, one piece behind; the last byte, or the end, waits for the record."""
+        if _is_event_stream(response):
+            if self._recorder.reserve():
+                await self._recorder.record(build_record(exchange.trail, event_type="request_started")).settled
+            await self._pass_events(exchange, response, headers)
+            await self._record(exchange, route)
+            return
+        out = exchange.protocol.response_stream(response.status, headers)
+        held = b""
+        try:
+            while (chunk := await response.next_chunk()) is not None:
+                if held:
+                    await out.send_bytes(held)
+                exchange.trail.bytes_out += len(chunk)
+                held = chunk
+            if response.length is not None and len(held) > 1:
+                await out.send_bytes(held[:-1])
+                held = held[-1:]
+        except Exception as error:  # the client left, or the upstream broke off: either way the answer ends here
+            await self._record_broken(exchange, route, response, error)
+            raise
+        await self._record(exchange, route)
+        if held:
+            await _send_last(out, held)
+
+    async def _pass_events(self, exchange: "Exchange", response: UpstreamResponse, headers: list[tuple[str, str]]) -> None:
+        """Pass server-sent events on at once: holding one back would delay it until the next."""
+        out = exchange.protocol.response_stream(response.status, headers)
+        try:
+            while (chunk := await response.next_chunk()) is not None:
+                await out.send_bytes(chunk)
+                exchange.trail.bytes_out += len(chunk)
+        except Exception as error:  # noqa: BLE001  (the client left, or the upstream broke off: both end the stream)
+            exchange.trail.aborted = True
+            exchange.trail.reason = str(error)[:200]
+            response.abort()
+
+    async def _record_broken(self, exchange: "Exchange", route: Route, response: UpstreamResponse, error: Exception) -> None:
+        exchange.trail.aborted = True
+        exchange.trail.reason = str(error)[:200] or type(error).__name__
+        response.abort()
+        await self._record(exchange, route)
+
+    async def _record(self, exchange: "Exchange", route: Route) -> None:
+        ticket = self._recorder.record(build_record(exchange.trail))
+        if route.audit != "buffered":
+            await ticket.settled
+
+
+async def _send_last(out: Any, held: bytes) -> None:
+    try:
+        await out.send_bytes(held)
+    except Exception as error:  # noqa: BLE001  (the record stands; a client that left cannot be told)
+        log.debug("the client left before the last byte", reason=repr(error))
+
+
+async def _read_whole(exchange: "Exchange") -> bytes:
+    try:
+        body: bytes = await exchange.protocol()
+    except Exception as error:
+        raise BodyBrokenOffError from error
+    exchange.trail.bytes_in = len(body)
+    return body
+
+
+def _is_event_stream(response: UpstreamResponse) -> bool:
+    return any(name == "content-type" and value.startswith("text/event-stream") for name, value in response.headers)
+
+
+def _explain(error: Exception) -> RefusedError:
+    """Return the refusal that tells the client, and the record, why there is no answer."""
+    if isinstance(error, BodyTooLargeError):
+        return _refusal("too_large", "The body is larger than this route takes.", "body too large")
+    if isinstance(error, BodyBrokenOffError):
+        return _refusal("malformed", "The body broke off or was malformed.", "body broken off")
+    if isinstance(error, UpstreamTimeoutError):
+        return _refusal("upstream_timeout", "The upstream did not answer in time.", "upstream timeout")
+    return _refusal("upstream_failed", "The upstream could not be reached or broke off.", str(error))
+
+
+def _refusal(code: str, detail: str, reason: str) -> RefusedError:
+    return RefusedError(build_problem(code, detail), reason=reason, event_type="request_completed")

@@ -1,0 +1,310 @@
+"""One HTTP/1.1 connection to an upstream (RFC 9112): one exchange at a time, bodies streamed with back pressure.
+
+Anything an upstream sends outside of an exchange closes the connection: it cannot become part of another's answer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import NoReturn, cast
+
+import httptools
+
+_HIGH_WATER_BYTES = 256 * 1024
+_NO_BODY = frozenset({204, 304})
+_SWITCHING = 101
+
+
+class UpstreamFailedError(Exception):
+    """The upstream could not be reached, or broke off. `nothing_sent` when a retry cannot repeat an effect."""
+
+    def __init__(self, reason: str, *, nothing_sent: bool = False) -> None:
+        super().__init__(reason)
+        self.nothing_sent = nothing_sent
+
+
+class UpstreamTimeoutError(Exception):
+    """The upstream did not answer, or fell silent, within its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """A request ready for the wire: `head` up to and with the empty line; `body` whole, or None when it is streamed."""
+
+    method: str
+    head: bytes
+    body: bytes | None
+    stream: AsyncIterator[bytes] | None = None
+    is_chunked: bool = False
+
+
+class UpstreamResponse:
+    """A response whose head has come; `length` is its Content-Length, None when unknown, 0 without a body."""
+
+    __slots__ = ("_connection", "headers", "length", "status")
+
+    def __init__(self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]], length: int | None) -> None:
+        self._connection = connection
+        self.status = status
+        self.headers = headers
+        self.length = length
+
+    async def read(self) -> bytes:
+        """Return the whole body. Raises UpstreamFailedError when it breaks off, UpstreamTimeoutError in silence."""
+        return await self._connection.read_all()
+
+    async def next_chunk(self) -> bytes | None:
+        """Return the next piece of the body, None after the last. Raises as `read`."""
+        return await self._connection.next_chunk()
+
+    def abort(self) -> None:
+        """Give the rest up and close the connection."""
+        self._connection.close()
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """The protocol of one connection; httptools calls back the `on_…` methods as bytes are parsed."""
+
+    def __init__(self, *, idle_seconds: float, give_back: Callable[["UpstreamConnection"], None]) -> None:
+        self.is_reusable = False
+        self.was_used = False
+        self.idle_since = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._idle_seconds = idle_seconds
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._head_waiter: asyncio.Future[UpstreamResponse] | None = None
+        self._data_waiter: asyncio.Future[None] | None = None
+        self._drain_waiter: asyncio.Future[None] | None = None
+        self._chunks: deque[bytes] = deque()
+        self._buffered = 0
+        self._is_complete = True
+        self._is_head = False
+        self._is_closed = False
+        self._error: str | None = None
+        self._has_bytes = False
+        self._headers: list[tuple[str, str]] = []
+        self._length: int | None = None
+        self._is_framed = False
+        self._give_back = give_back
+
+    # Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; outside of an exchange nothing may come."""
+        if self._is_complete:
+            self._fail("the upstream sent what nobody asked for")
+            return
+        self._has_bytes = True
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("the upstream switched protocols unasked")
+        except httptools.HttpParserError as error:
+            if not self._is_complete:
+                self._fail(f"the upstream's answer is malformed: {error}")
+            else:
+                self.close()
+
+    def eof_received(self) -> bool:
+        """An answer without a length ends here; anything else is broken off."""
+        if not self._is_complete and not self._is_framed and self._length is None and self._head_waiter is None:
+            self._complete()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Note the end."""
+        self._is_closed = True
+        self.is_reusable = False
+        if not self._is_complete:
+            self._fail("the upstream closed the connection")
+        if self._drain_waiter and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
+
+    def pause_writing(self) -> None:
+        """The upstream reads slowly."""
+        self._drain_waiter = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The upstream reads again."""
+        if self._drain_waiter and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
+        self._drain_waiter = None
+
+    # Parser
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        lowered = name.lower()
+        if lowered == b"content-length":
+            self._length = int(value)
+        elif lowered == b"transfer-encoding":
+            self._is_framed = True
+        self._headers.append((lowered.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        """Hand the head over; interim answers (1xx) are passed by."""
+        status = self._parser.get_status_code()
+        if status < 200 and status != _SWITCHING:  # noqa: PLR2004  (RFC 9110, section 15.2)
+            self._headers, self._length, self._is_framed = [], None, False
+            return
+        without_body = self._is_head or status in _NO_BODY
+        length = 0 if without_body else (None if self._is_framed else self._length)
+        has_end = self._is_framed or self._length is not None or without_body
+        self.is_reusable = has_end and not self._is_head and self._parser.should_keep_alive()
+        response = UpstreamResponse(self, status, self._headers, length)
+        if self._head_waiter and not self._head_waiter.done():
+            self._head_waiter.set_result(response)
+        self._head_waiter = None
+        if self._is_head:
+            self._complete()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body; stop reading when too much waits."""
+        self._chunks.append(data)
+        self._buffered += len(data)
+        if self._buffered > _HIGH_WATER_BYTES and self._transport:
+            self._transport.pause_reading()
+        self._wake()
+
+    def on_message_complete(self) -> None:
+        """The answer is whole (an interim one is not the answer)."""
+        if self._head_waiter is None and not self._is_complete:
+            self._complete()
+
+    # Exchange
+
+    async def exchange(self, request: UpstreamRequest, *, timeout_seconds: float) -> UpstreamResponse:
+        """Send a request and return the response once its head is there.
+
+        Raises UpstreamFailedError (`nothing_sent` when a used connection turned out to be closed), UpstreamTimeoutError.
+        """
+        if self._is_closed or self._transport is None:
+            raise UpstreamFailedError("the connection was closed", nothing_sent=True)
+        self._begin(request)
+        waiter = self._head_waiter
+        assert waiter is not None  # noqa: S101  (_begin made it)
+        timer = self._loop.call_later(timeout_seconds, self._time_out)
+        sender = None
+        try:
+            self._transport.write(request.head + request.body if request.body else request.head)
+            if request.stream is not None:
+                sender = self._loop.create_task(self._send_body(request.stream, is_chunked=request.is_chunked))
+            return await waiter
+        finally:
+            timer.cancel()
+            if sender is not None:
+                await self._settle_sender(sender)
+
+    def _begin(self, request: UpstreamRequest) -> None:
+        if self.was_used:
+            self._parser = httptools.HttpResponseParser(self)
+        self._head_waiter = self._loop.create_future()
+        self._is_complete = self._has_bytes = self._is_framed = self.is_reusable = False
+        self._is_head = request.method == "HEAD"
+        self._headers, self._length = [], None
+
+    async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
+        """A body still being sent when the answer came is not worth finishing: the connection is not used again."""
+        if not sender.done():
+            sender.cancel()
+            self.is_reusable = False
+        error = (await asyncio.gather(sender, return_exceptions=True))[0]
+        if error is not None and not isinstance(error, asyncio.CancelledError):
+            self.close()
+            raise error
+
+    async def _send_body(self, stream: AsyncIterator[bytes], *, is_chunked: bool) -> None:
+        async for chunk in stream:
+            if self._is_closed or self._transport is None:
+                return
+            if chunk:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if is_chunked else chunk)
+            if self._drain_waiter:
+                await self._drain_waiter
+        if is_chunked and self._transport:
+            self._transport.write(b"0\r\n\r\n")
+
+    async def next_chunk(self) -> bytes | None:
+        """Return the next piece of the body, None after the last."""
+        while not self._chunks:
+            if self._error:
+                self._raise()
+            if self._is_complete:
+                return None
+            await self._wait_for_data()
+        data = self._chunks.popleft()
+        self._buffered -= len(data)
+        if self._buffered < _HIGH_WATER_BYTES // 2 and self._transport and not self._is_closed:
+            self._transport.resume_reading()
+        return data
+
+    async def read_all(self) -> bytes:
+        """Return the rest of the body."""
+        while not self._is_complete:
+            if self._error:
+                self._raise()
+            await self._wait_for_data()
+        if self._error:
+            self._raise()
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._buffered = 0
+        return body
+
+    async def _wait_for_data(self) -> None:
+        self._data_waiter = self._loop.create_future()
+        timer = self._loop.call_later(self._idle_seconds, self._time_out)
+        try:
+            await self._data_waiter
+        finally:
+            timer.cancel()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.is_reusable = False
+        self._is_closed = True
+        if self._transport:
+            self._transport.close()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is of no more use."""
+        return self._is_closed
+
+    def _complete(self) -> None:
+        self._is_complete = True
+        self.was_used = True
+        self._wake()
+        if self.is_reusable and not self._is_closed:
+            self._give_back(self)
+        else:
+            self.close()
+
+    def _wake(self) -> None:
+        if self._data_waiter and not self._data_waiter.done():
+            self._data_waiter.set_result(None)
+
+    def _time_out(self) -> None:
+        self._fail("timeout")
+
+    def _fail(self, reason: str) -> None:
+        self._error = self._error or reason
+        if self._head_waiter and not self._head_waiter.done():
+            self._head_waiter.set_exception(self._build_error())
+        self._head_waiter = None
+        self._wake()
+        self.close()
+
+    def _raise(self) -> NoReturn:
+        raise self._build_error()
+
+    def _build_error(self) -> Exception:
+        if self._error == "timeout":
+            return UpstreamTimeoutError()
+        return UpstreamFailedError(self._error or "closed", nothing_sent=self.was_used and not self._has_bytes)

@@ -1,0 +1,268 @@
+"""What keys can be told to do: load by fold, decide, append with the expected sequence, wait until it can be read.
+
+Runs on every replica, several at once. A conflict is tried again a few times; an effect that is durable but not yet
+readable within the bound is answered from the fold with `applied` false.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from services.keys.contract.credentials import PEPPER_VERSION, complete_key, compute_mac, read_key_id
+from services.keys.contract.events import ApiKeyCreated, RouteChanged, Secret, Verifier
+from services.keys.contract.permissions import allows, find_lacking
+from services.keys.contract.requests import (
+    GenerateKey,
+    KeyChanged,
+    KeyCommand,
+    KeyIssued,
+    PutRoute,
+    RouteDeleted,
+    RouteName,
+    RouteStored,
+)
+from services.keys.domain import (
+    Key,
+    decide_put_route,
+    decide_revoke,
+    decide_rotate,
+    decide_update,
+    evolve,
+    fold,
+    fold_route,
+)
+from services.keys.errors import lacking, not_your_tenant
+from services.keys.queries import present_key
+from services.keys.settings import Settings
+from services.keys.store import KeyStore
+from shared.bus import Append, Caller, WrongExpectationError, build_subject
+from shared.clock import Clock, format_time
+from shared.errors import conflict, not_found
+from shared.ids import random_base62
+from shared.projector import AppliedWaiter
+
+DIRECTORY = "directory"
+_ATTEMPTS = 5
+T = TypeVar("T")
+
+
+async def retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Run a load-decide-append anew while somebody else was faster; the last time let the conflict out."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await attempt()
+        except WrongExpectationError:
+            continue
+    return await attempt()
+
+
+class KeyCommands:
+    """The commands of keys and routes."""
+
+    def __init__(self, store: KeyStore, waiter: AppliedWaiter, clock: Clock, settings: Settings) -> None:
+        self._store = store
+        self._waiter = waiter
+        self._clock = clock
+        self._settings = settings
+        self._pepper = bytes.fromhex(settings.pepper.get_secret_value())
+
+    async def generate(self, body: GenerateKey, caller: Caller) -> KeyIssued:
+        """Generate a key. Raises forbidden when the caller grants what they lack, or acts for another tenant."""
+        secret_text = complete_key(self._settings.key_environment, random_base62(12), random_base62(32))
+        key, applied = await self._create(body, secret_text, caller)
+        return self._issue(key, secret_text, applied=applied)
+
+    async def ensure_admin_key(self, key_text: str) -> None:
+        """Make the first administrator's key an event, once; a second replica or start finds it there."""
+        key_id = read_key_id(key_text)
+        if key_id is None:
+            raise ValueError("ADMIN_KEY is not a well-formed key")
+        if await self._store.load("key", key_id):
+            return
+        body = GenerateKey(name="administrator", permissions=["admin"], rate_limit=1_000_000, owner="user:admin")
+        try:
+            await self._create(body, key_text, Caller(principal="service:keys", permissions=("*",)))
+        except WrongExpectationError:
+            return
+
+    async def _create(self, body: GenerateKey, secret_text: str, caller: Caller) -> tuple[Key, bool]:
+        key_id = read_key_id(secret_text)
+        assert key_id is not None  # noqa: S101  (we completed it ourselves)
+        tenant = body.tenant or caller.tenant
+        if tenant != caller.tenant and not allows(caller.permissions, "tenants:all"):
+            raise not_your_tenant()
+        permissions = tuple(body.permissions) if body.permissions is not None else self._default_permissions(caller)
+        if refused := find_lacking(caller.permissions, permissions):
+            raise lacking(refused)
+        created = ApiKeyCreated(
+            key_id=key_id,
+            name=body.name,
+            tenant=tenant,
+            owner=body.owner or caller.principal,
+            created_by=body.created_by or caller.principal,
+            permissions=permissions,
+            rate_limit=body.rate_limit,
+            allowed_ips=tuple(body.allowed_ips),
+            metadata=body.metadata,
+            credits=body.credits,
+            expires_at=self._find_expiry(body),
+            secret=self._seal(secret_text),
+        )
+        key = await self._append_key(None, created, caller)
+        return key, await self._wait(key.sequence)
+
+    def _default_permissions(self, caller: Caller) -> tuple[str, ...]:
+        return ("read",) if allows(caller.permissions, "keys:write") else caller.permissions
+
+    def _find_expiry(self, body: GenerateKey) -> str | None:
+        days = body.expires_in_days or self._settings.key_expiry_days
+        if body.expires_at:
+            return format_time(body.expires_at)
+        return format_time(self._clock.now() + timedelta(days=days)) if days else None
+
+    async def update(self, command: KeyCommand, caller: Caller) -> KeyChanged:
+        """Change what is given. Raises not_found, conflict when revoked, forbidden when granting what one lacks."""
+        body = command.update
+        assert body is not None  # noqa: S101  (the gateway gives it)
+        if body.permissions and (refused := find_lacking(caller.permissions, body.permissions)):
+            raise lacking(refused)
+
+        def decide(key: Key | None, _: datetime) -> list[BaseModel]:
+            return decide_update(key, body)
+
+        return await self._change(command.key_id, caller, decide)
+
+    async def revoke(self, command: KeyCommand, caller: Caller) -> KeyChanged:
+        """Revoke for good; again when it is revoked already. Raises not_found."""
+        reason = command.revoke.reason if command.revoke else ""
+
+        def decide(key: Key | None, _: datetime) -> list[BaseModel]:
+            return decide_revoke(key, reason)
+
+        return await self._change(command.key_id, caller, decide)
+
+    async def rotate(self, command: KeyCommand, caller: Caller) -> KeyIssued:
+        """Give the key a new secret; the old one works until the grace ends. Raises not_found, conflict."""
+        grace_seconds = command.rotate.grace_seconds if command.rotate else 3600
+        public_id = command.key_id.removeprefix("key_")
+        secret_text = complete_key(self._settings.key_environment, public_id, random_base62(32))
+
+        def decide(key: Key | None, now: datetime) -> list[BaseModel]:
+            return decide_rotate(key, self._seal(secret_text), grace_seconds=grace_seconds, now=now)
+
+        key, applied = await self._run(command.key_id, caller, decide)
+        return self._issue(key, secret_text, applied=applied)
+
+    async def _change(
+        self, key_id: str, caller: Caller, decide: Callable[[Key | None, datetime], list[BaseModel]]
+    ) -> KeyChanged:
+        key, applied = await self._run(key_id, caller, decide)
+        return KeyChanged(key=present_key(key, None, self._clock.now()), applied=applied)
+
+    async def _run(
+        self, key_id: str, caller: Caller, decide: Callable[[Key | None, datetime], list[BaseModel]]
+    ) -> tuple[Key, bool]:
+        async def attempt() -> Key:
+            key = fold(await self._store.load("key", key_id)) if _is_token(key_id) else None
+            if key and not may_see(key, caller, "keys:write"):
+                raise not_found("key")
+            for data in decide(key, self._clock.now()):
+                key = await self._append_key(key, data, caller)
+            assert key is not None  # noqa: S101  (decide refuses an absent key)
+            return key
+
+        key = await retry_conflicts(attempt)
+        return key, await self._wait(key.sequence)
+
+    async def _append_key(self, key: Key | None, data: BaseModel, caller: Caller) -> Key:
+        now = self._clock.now()
+        key_id: str = data.key_id  # type: ignore[attr-defined]
+        tenant = key.tenant if key else data.tenant  # type: ignore[attr-defined]
+        append = self._store.build_append(
+            "key", key_id, data, caller=caller, now=now, after=key.sequence if key else 0, tenant=tenant
+        )
+        return evolve(key, data, append.event.time, await self._store.append([append]))
+
+    def _seal(self, secret_text: str) -> Secret:
+        return Secret(verifier=Verifier(pepper_version=PEPPER_VERSION, mac=compute_mac(self._pepper, secret_text)))
+
+    def _issue(self, key: Key, secret_text: str, *, applied: bool) -> KeyIssued:
+        example = f"curl -H 'Authorization: Bearer {secret_text}' {self._settings.proxy_url}/demo/hello"
+        return KeyIssued(
+            key_id=key.key_id,
+            full_key_secret=secret_text,
+            usage_example=example,
+            key=present_key(key, None, self._clock.now()),
+            previous_valid_until=key.previous_valid_until,
+            applied=applied,
+        )
+
+    async def put_route(self, body: PutRoute, caller: Caller) -> RouteStored:
+        """Create or replace a route. Raises conflict when the name or the path prefix is taken."""
+
+        async def attempt() -> tuple[bool, int]:
+            state = fold_route(await self._store.load("route", body.route.name))
+            events = decide_put_route(state.route, body.route, must_be_new=body.must_be_new)
+            if not events:
+                return False, state.sequence
+            before = state.route.path_prefix if state.route else None
+            claims = await self._move_claim(body.route.name, before, body.route.path_prefix, caller)
+            appends = [self._build_route_append(events[0], body.route.name, state.sequence, caller), *claims]
+            last = await self._store.append(appends)
+            return state.route is None, last
+
+        created, sequence = await retry_conflicts(attempt)
+        return RouteStored(route=body.route, created=created, applied=await self._wait(sequence))
+
+    async def delete_route(self, body: RouteName, caller: Caller) -> RouteDeleted:
+        """Delete a route and give its path prefix back. Raises not_found."""
+
+        async def attempt() -> int:
+            state = fold_route(await self._store.load("route", body.name)) if _is_token(body.name) else None
+            if state is None or state.route is None:
+                raise not_found("route")
+            gone = RouteChanged(name=body.name, change="deleted", route=None)
+            claims = await self._move_claim(body.name, state.route.path_prefix, None, caller)
+            return await self._store.append([self._build_route_append(gone, body.name, state.sequence, caller), *claims])
+
+        return RouteDeleted(applied=await self._wait(await retry_conflicts(attempt)))
+
+    def _build_route_append(self, data: BaseModel, name: str, after: int, caller: Caller) -> Append:
+        now = self._clock.now()
+        return self._store.build_append("route", name, data, caller=caller, now=now, after=after, tenant=caller.tenant)
+
+    async def _move_claim(self, name: str, before: str | None, after: str | None, caller: Caller) -> list[Append]:
+        """Return the events that give the old path prefix back and take the new one. Raises conflict when it is taken."""
+        if before == after:
+            return []
+        now = self._clock.now()
+        moves: list[Append] = []
+        for prefix, release in ((before, True), (after, False)):
+            if prefix is None:
+                continue
+            value = f"route-prefix:{prefix}"
+            claim = await self._store.build_claim(value, f"route/{name}", release=release, caller=caller, now=now)
+            if claim is None:
+                raise conflict(f"Another route has the path prefix {prefix}.")
+            moves.append(claim)
+        return moves
+
+    async def _wait(self, sequence: int) -> bool:
+        return await self._waiter.wait(DIRECTORY, sequence, bound_seconds=self._settings.applied_wait_seconds)
+
+
+def may_see(key: Key, caller: Caller, needed: str) -> bool:
+    """Say whether a key is the caller's to know of: of their tenant, and for `:own` rights of their own."""
+    if key.tenant != caller.tenant and not allows(caller.permissions, "tenants:all"):
+        return False
+    return allows(caller.permissions, needed) or key.owner == caller.principal
+
+
+def _is_token(text: str) -> bool:
+    try:
+        build_subject(text)
+    except ValueError:
+        return False
+    return "." not in text

@@ -1,0 +1,2 @@
+-- Removes a deleted route.
+DELETE FROM route WHERE name = $1;

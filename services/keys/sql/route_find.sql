@@ -1,0 +1,2 @@
+-- One route.
+SELECT body FROM route WHERE name = $1;
