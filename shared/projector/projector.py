@@ -179,6 +179,7 @@ class Projector:
         sequence = message.metadata.sequence.stream
         if self.projection.on_poison is OnPoison.STOP:
             raise StoppedError(f"{self.projection.name} cannot apply event {sequence}: {error}") from error
+        log.warning("message parked", projection=self.projection.name, sequence=sequence, reason=str(error)[:500])
         await park(self._client, self.service, self.projection.name, message, str(error))
         self.metrics.parked.inc()
         async with self._pool.acquire() as connection, connection.transaction():

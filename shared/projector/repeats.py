@@ -38,7 +38,7 @@ class NumberedSources:
                 fresh.append(item)
         if changed:
             sources = sorted(changed)
-            ranges = [[asyncpg.Range(first, last + 1) for first, last in self._sets[s].intervals()] for s in sources]
+            ranges = [write_multirange(self._sets[source]) for source in sources]
             await connection.execute(SQL["source_save"], self._projection, sources, ranges)
         return fresh
 
@@ -55,6 +55,11 @@ class NumberedSources:
 def read_multirange(ranges: Sequence[asyncpg.Range]) -> IntervalSet:
     """Return the interval set of Postgres' half-open int8multirange."""
     return IntervalSet((part.lower, part.upper - 1) for part in ranges)
+
+
+def write_multirange(numbers: IntervalSet) -> str:
+    """Return the interval set as the text of an int8multirange (the driver knows no arrays of multiranges)."""
+    return "{" + ",".join(f"[{first},{last + 1})" for first, last in numbers.intervals()) + "}"
 
 
 def _read_number(item: Received) -> int:

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Request, Response, params
-from fastapi.dependencies.utils import get_flat_params
+from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
@@ -53,7 +52,15 @@ class StrictRoute(APIRoute):
 
 
 def _query_names(route: APIRoute) -> set[str]:
-    return {field.alias for field in get_flat_params(route.dependant) if isinstance(field.field_info, params.Query)}
+    """Return the names that a path's query may have; a query given as one model counts field by field."""
+    names: set[str] = set()
+    for parameter in route.dependant.query_params:
+        model = parameter.field_info.annotation
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            names.update(field.alias or name for name, field in model.model_fields.items())
+        else:
+            names.add(parameter.alias)
+    return names
 
 
 def _check_permission(principal: Principal, needed: tuple[str, ...]) -> None:

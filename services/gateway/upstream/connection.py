@@ -195,7 +195,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.write(request.head + request.body if request.body else request.head)
             if request.stream is not None:
                 sender = self._loop.create_task(self._send_body(request.stream, is_chunked=request.is_chunked))
-            return await waiter
+            response = await waiter
+            if response.length == 0 and self._is_complete:
+                self._release()
+            return response
         finally:
             timer.cancel()
             if sender is not None:
@@ -236,6 +239,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self._error:
                 self._raise()
             if self._is_complete:
+                self._release()
                 return None
             await self._wait_for_data()
         data = self._chunks.popleft()
@@ -255,6 +259,7 @@ class UpstreamConnection(asyncio.Protocol):
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
+        self._release()
         return body
 
     async def _wait_for_data(self) -> None:
@@ -278,13 +283,18 @@ class UpstreamConnection(asyncio.Protocol):
         return self._is_closed
 
     def _complete(self) -> None:
+        """The answer is whole; the connection goes back only when its reader has taken the last of it."""
         self._is_complete = True
-        self.was_used = True
         self._wake()
-        if self.is_reusable and not self._is_closed:
-            self._give_back(self)
-        else:
+        if not self.is_reusable:
             self.close()
+
+    def _release(self) -> None:
+        """Give the connection back for the next exchange; once an exchange."""
+        self.was_used = True
+        if self.is_reusable and not self._is_closed:
+            self.is_reusable = False
+            self._give_back(self)
 
     def _wake(self) -> None:
         if self._data_waiter and not self._data_waiter.done():
