@@ -1,0 +1,265 @@
+"""The projector on a real NATS and Postgres: order, second copies, late writers, faults, rebuild."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import orjson
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from shared.bus import StreamSpec, declare_streams
+from shared.db import Connection, Pool, migrate
+from shared.db.migrations import MigrationError
+from shared.envelope import Event, decode_batch, decode_event
+from shared.ids import new_uuid7
+from shared.projector import Delivery, OnPoison, PoisonError, Projection, Projector, Repeats, rebuild
+from shared.testing.waiting import wait_until
+
+TABLE = "CREATE TABLE applied (place bigserial PRIMARY KEY, id text NOT NULL, number bigint NOT NULL)"
+
+
+def build_event(number: int, source: str = "/test") -> Event:
+    return Event(
+        id=new_uuid7(), source=source, type="tested", time="2026-01-01T00:00:00.000Z", sourceseq=str(number),
+        data={"number": number},
+    )  # fmt: skip
+
+
+async def apply(connection: Connection, delivery: Delivery) -> None:
+    for item in delivery.received:
+        if item.event.data.get("poison"):
+            raise PoisonError("it says so itself")
+        await connection.execute(
+            "INSERT INTO applied (id, number) VALUES ($1, $2)", item.event.id, item.event.data["number"]
+        )
+
+
+def decode_one(message: Msg) -> list[Event]:
+    return [decode_event(message.data)]
+
+
+def decode_many(message: Msg) -> list[Event]:
+    return decode_batch(message.data)
+
+
+class Bench:
+    """A stream and a store of one test."""
+
+    def __init__(self, client: Client, pool: Pool, stream: str) -> None:
+        self.client, self.pool, self.stream = client, pool, stream
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def build(self, **changes: object) -> Projection:
+        fields = {
+            "name": "tested", "find_stream": self.stream, "subject_filter": f"{self.stream}.>", "decode": decode_one,
+            "apply": apply, "batch": 7,
+        }  # fmt: skip
+        return Projection(**(fields | changes))
+
+    def start(self, projection: Projection, lease_seconds: float = 0.6) -> Projector:
+        projector = Projector(
+            projection, pool=self.pool, client=self.client, service="test", lease_seconds=lease_seconds
+        )
+        self.tasks.append(asyncio.create_task(projector.run()))
+        return projector
+
+    async def publish(self, payload: bytes, suffix: str = "x") -> int:
+        return (await self.client.jetstream().publish(f"{self.stream}.{suffix}", payload)).seq
+
+    async def numbers(self) -> list[int]:
+        return [row["number"] for row in await self.pool.fetch("SELECT number FROM applied ORDER BY place")]
+
+    async def wait_for(self, count: int) -> list[int]:
+        async def enough() -> list[int]:
+            numbers = await self.numbers()
+            return numbers if len(numbers) >= count else []
+
+        return await wait_until(enough)
+
+
+@pytest.fixture
+async def bench(nats_client: Client, pool: Pool) -> AsyncIterator[Bench]:
+    stream = f"T{new_uuid7().replace('-', '')}"
+    spec = StreamSpec(name=stream, subjects=(f"{stream}.>",), description="test")
+    letters = StreamSpec(name="DLQTEST", subjects=("dlq.test",), description="test")
+    await declare_streams(nats_client, (spec, letters), mode="create")
+    await migrate(pool, __file__)
+    await pool.execute(TABLE)
+    made = Bench(nats_client, pool, stream)
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+    await nats_client.jetstream().delete_stream(stream)
+
+
+async def test_events_are_applied_once_and_in_order(bench: Bench) -> None:
+    for number in range(1, 51):
+        await bench.publish(build_event(number).encode())
+    projector = bench.start(bench.build())
+    assert await bench.wait_for(50) == list(range(1, 51))
+    assert projector.position[1] == 50
+
+
+async def test_a_second_copy_at_a_new_sequence_changes_nothing(bench: Bench) -> None:
+    batch = orjson.dumps([build_event(number).to_json() for number in (1, 2, 3)])
+    later = orjson.dumps([build_event(number).to_json() for number in (3, 4)])
+    for payload in (batch, batch, later):
+        await bench.publish(payload)
+    bench.start(bench.build(decode=decode_many, repeats=Repeats.BY_NUMBER))
+    await bench.publish(orjson.dumps([build_event(5).to_json()]))
+    assert await bench.wait_for(5) == [1, 2, 3, 4, 5]
+
+
+async def test_the_same_identity_is_taken_once(bench: Bench) -> None:
+    event = build_event(1)
+    for _ in range(3):
+        await bench.publish(event.encode())
+    bench.start(bench.build(repeats=Repeats.BY_IDENTITY))
+    await bench.publish(build_event(2).encode())
+    assert await bench.wait_for(2) == [1, 2]
+
+
+async def test_a_restarted_reader_goes_on_after_its_position(bench: Bench) -> None:
+    first = bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.wait_for(1)
+    bench.tasks.pop().cancel()
+    await bench.publish(build_event(2).encode())
+    bench.start(bench.build())
+    assert await bench.wait_for(2) == [1, 2]
+    assert first.position[1] == 1
+
+
+async def test_a_restored_database_is_fed_again_although_everything_was_acked(bench: Bench) -> None:
+    bench.start(bench.build())
+    for number in (1, 2, 3):
+        await bench.publish(build_event(number).encode())
+    await bench.wait_for(3)
+    task = bench.tasks.pop()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await bench.pool.execute("DELETE FROM applied WHERE number > 1")
+    await bench.pool.execute("UPDATE projection SET sequence = 1")
+    bench.start(bench.build())
+    assert await bench.wait_for(3) == [1, 2, 3]
+
+
+async def test_a_writer_that_lost_its_lease_changes_nothing(bench: Bench) -> None:
+    """The late writer believes in its lease; the token in the position's compare-and-set refuses it."""
+    late = bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.wait_for(1)
+    await bench.pool.execute("UPDATE projection SET token = token + 1, holder = 'other', lease_until = now() + '3s'")
+    await bench.publish(build_event(2).encode())
+    await asyncio.sleep(0.5)
+    assert await bench.numbers() == [1]
+    assert not late.is_active
+    assert await bench.wait_for(2) == [1, 2]  # it takes the lease again once the other's has ended
+
+
+async def test_one_of_two_replicas_writes(bench: Bench) -> None:
+    bench.start(bench.build())
+    bench.start(bench.build())
+    for number in range(1, 31):
+        await bench.publish(build_event(number).encode())
+    assert await bench.wait_for(30) == list(range(1, 31))
+
+
+async def test_a_standby_takes_over(bench: Bench) -> None:
+    bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.wait_for(1)
+    standby = bench.start(bench.build())
+    bench.tasks.pop(0).cancel()
+    await bench.publish(build_event(2).encode())
+    assert await bench.wait_for(2) == [1, 2]
+    assert standby.is_active
+
+
+async def test_poison_is_parked_and_what_is_behind_it_goes_on(bench: Bench, nats_client: Client) -> None:
+    await bench.publish(build_event(1).encode())
+    await bench.publish(b"{not json")
+    await bench.publish(build_event(2).encode())
+    bench.start(bench.build(on_poison=OnPoison.PARK))
+    assert await bench.wait_for(2) == [1, 2]
+    letter = orjson.loads((await nats_client.jetstream().get_last_msg("DLQTEST", "dlq.test")).data)
+    assert (letter["stream"], letter["sequence"]) == (bench.stream, 2)
+    assert "not JSON" in letter["reason"]
+
+
+async def test_a_projection_of_the_event_stream_stops_at_poison_and_says_so(bench: Bench) -> None:
+    await bench.publish(build_event(1).encode())
+    await bench.publish(b"{not json")
+    await bench.publish(build_event(2).encode())
+    projector = bench.start(bench.build())
+
+    async def stopped() -> str | None:
+        return projector.stopped_reason
+
+    assert "cannot apply event 2" in await wait_until(stopped)
+    assert await bench.numbers() == [1]
+
+
+async def test_a_position_ahead_of_the_stream_stops_with_a_sentence(bench: Bench) -> None:
+    first = bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.wait_for(1)
+    bench.tasks.pop().cancel()
+    await bench.pool.execute("UPDATE projection SET sequence = 99")
+    second = bench.start(bench.build())
+
+    async def stopped() -> str | None:
+        return second.stopped_reason
+
+    assert "ahead of" in await wait_until(stopped)
+    assert first.stopped_reason is None
+
+
+async def test_purged_ranges_are_recorded_as_lost(bench: Bench) -> None:
+    for number in (1, 2, 3):
+        await bench.publish(build_event(number).encode())
+    await bench.client.jetstream().purge_stream(bench.stream, seq=3)
+    bench.start(bench.build())
+    assert await bench.wait_for(1) == [3]
+    row = await bench.pool.fetchrow("SELECT first_sequence, last_sequence FROM projection_loss")
+    assert tuple(row) == (1, 2)
+
+
+async def test_a_rebuild_equals_the_live_table_while_it_goes_on(bench: Bench) -> None:
+    projection = bench.build(tables=("kept",), apply=upsert)
+    await bench.pool.execute("CREATE TABLE kept (number bigint PRIMARY KEY, id text NOT NULL)")
+    bench.start(projection)
+    for number in range(1, 41):
+        await bench.publish(build_event(number).encode())
+
+    async def dump() -> list[tuple[int, str]]:
+        return [tuple(row) for row in await bench.pool.fetch("SELECT number, id FROM kept ORDER BY number")]
+
+    async def whole() -> bool:
+        return len(await dump()) == 40
+
+    await wait_until(whole)
+    before = await dump()
+    await bench.pool.execute("UPDATE kept SET id = 'damaged'")
+    assert await rebuild(projection, pool=bench.pool, client=bench.client, service="test") == 40
+    assert await dump() == before
+    await bench.publish(build_event(41).encode())
+
+    async def goes_on() -> bool:
+        return len(await dump()) == 41
+
+    await wait_until(goes_on)
+
+
+async def upsert(connection: Connection, delivery: Delivery) -> None:
+    for item in delivery.received:
+        await connection.execute("INSERT INTO kept (number, id) VALUES ($1, $2)", item.event.data["number"], item.event.id)
+
+
+async def test_a_changed_migration_is_refused(pool: Pool) -> None:
+    await migrate(pool, __file__)
+    await pool.execute("UPDATE schema_migration SET sha256 = 'other' WHERE number = 1")
+    with pytest.raises(MigrationError, match="was changed after it was applied"):
+        await migrate(pool, __file__)
