@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from cli.commands import context, keys, projections, routes, stack
+from cli.commands import audit, context, demo, events, keys, projections, routes, stack
 from cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, say
 
 app = App(
@@ -14,7 +14,8 @@ app = App(
     version="0.1.0",
 )
 stack.register(app)
-for group in (context, keys, projections, routes):
+demo.register(app)
+for group in (context, keys, routes, audit, events, projections):
     app.command(group.app)
 
 

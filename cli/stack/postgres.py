@@ -10,6 +10,7 @@ import pwd
 import shutil
 import subprocess
 import sysconfig
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,17 @@ class Postgres:
     def is_made(self) -> bool:
         """Whether the cluster exists, whole."""
         return (self.data / "gatehouse.made").exists()
+
+    def set_orphan_aside(self) -> Path | None:
+        """Move a cluster out of the way whose home was deleted by hand, and return where it lies now.
+
+        As root the cluster does not lie in the home; a new home has new secrets and new streams, so it cannot use it.
+        """
+        if not self.data.exists():
+            return None
+        aside = self.data.with_name(f"{self.data.name}.orphaned-{int(time.time())}")
+        self.data.rename(aside)
+        return aside
 
     def make_cluster(self) -> None:
         """Run initdb; a half-made cluster of an interrupted start is made anew. Raises DataFolderError."""

@@ -53,6 +53,8 @@ class Supervisor:
         self.ports = self._choose_ports(remembered)
         self._write_run_file(ready=False)
         postgres = Postgres(self.home, self.secrets)
+        if self.is_first_start and (aside := postgres.set_orphan_aside()):
+            log.warning("a database of a deleted home was set aside", moved_to=str(aside))
         postgres.make_cluster()
         config = write_config(self.home, self.ports.nats, sync_always=bool(os.environ.get("NATS_SYNC_ALWAYS")))
         for spec in build_infrastructure(self.home, self.ports, postgres, config):

@@ -42,8 +42,8 @@ def build_record(trail: Trail, *, event_type: str | None = None) -> dict[str, An
     kind = event_type or trail.event_type
     data: dict[str, Any] = {
         "method": trail.method,
-        "path": trail.path[:_LONGEST_PATH],
-        "endpoint": _names.name(trail.route, trail.method, trail.path),
+        "path": _storable(trail.path[:_LONGEST_PATH]),
+        "endpoint": _storable(_names.name(trail.route, trail.method, trail.path)),
         "status_code": trail.status,
         "duration_ms": round((time.perf_counter() - trail.started) * 1000, 3),
         "bytes_in": trail.bytes_in,
@@ -51,7 +51,7 @@ def build_record(trail: Trail, *, event_type: str | None = None) -> dict[str, An
         "route": trail.route,
         "key_id": trail.principal.key_id,
         "ip_address": trail.ip_address,
-        "user_agent": trail.user_agent[:_LONGEST_USER_AGENT] if trail.user_agent else None,
+        "user_agent": _storable(trail.user_agent[:_LONGEST_USER_AGENT]) if trail.user_agent else None,
     }
     if trail.reason:
         data["reason"] = trail.reason
@@ -70,6 +70,11 @@ def build_record(trail: Trail, *, event_type: str | None = None) -> dict[str, An
         "traceparent": trail.traceparent,
         "data": data,
     }
+
+
+def _storable(text: str) -> str:
+    """Return text that every store takes: Postgres knows no zero byte, so it is shown as the replacement character."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def build_summary(count: int, reason: str, status: int) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def build_app(settings: Settings) -> AsgiFastStream:
                 (requests.REVOKE, commands.revoke),
                 (requests.PUT_ROUTE, commands.put_route),
                 (requests.DELETE_ROUTE, commands.delete_route),
-                (requests.LIST, queries.list),
+                (requests.LIST, queries.list_keys),
                 (requests.INFO, queries.info),
                 (requests.FIND_ROUTE, queries.find_route),
                 (requests.LIST_ROUTES, queries.list_routes),

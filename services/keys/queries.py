@@ -87,7 +87,7 @@ class KeyQueries:
         self._store = store
         self._clock = clock
 
-    async def list(self, body: ListKeys, caller: Caller) -> KeyPage:
+    async def list_keys(self, body: ListKeys, caller: Caller) -> KeyPage:
         """Return a page of keys, newest first unless `order` is asc."""
         now = self._clock.now()
         tenant = body.tenant if allows(caller.permissions, "tenants:all") else caller.tenant

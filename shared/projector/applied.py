@@ -37,10 +37,15 @@ class AppliedWaiter:
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 return False
-            with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
-                async with asyncio.timeout(min(left, _ASK_EVERY_SECONDS)), self._moved:
-                    await self._moved.wait()
+            await self.wait_for_move(min(left, _ASK_EVERY_SECONDS))
         return True
+
+    async def wait_for_move(self, bound_seconds: float) -> bool:
+        """Return True as soon as any projection of this database moved, False when the bound passed first."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(bound_seconds), self._moved:
+                return await self._moved.wait()
+        return False
 
     async def _is_applied(self, projection: str, sequence: int) -> bool:
         try:
@@ -54,8 +59,11 @@ class AppliedWaiter:
             try:
                 async with self._pool.acquire() as connection:
                     await connection.add_listener("projection", self._on_notify)
-                    while not connection.is_closed():
-                        await asyncio.sleep(1)
+                    try:
+                        while not connection.is_closed():
+                            await asyncio.sleep(1)
+                    finally:
+                        await connection.remove_listener("projection", self._on_notify)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await asyncio.sleep(0.5)
 

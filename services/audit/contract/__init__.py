@@ -1,0 +1,1 @@
+"""What other services may know of audit: entries, queries, the rules for events from outside."""

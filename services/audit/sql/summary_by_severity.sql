@@ -1,0 +1,6 @@
+-- Counts of a span of time, for one tenant (null for all) and one actor (null for all): by_severity.
+SELECT severity AS name, count(*) AS events
+FROM entry
+WHERE timestamp >= $1 AND timestamp < $2 AND ($3::text IS NULL OR tenant = $3) AND ($4::text IS NULL OR actor = $4)
+GROUP BY severity
+ORDER BY count(*) DESC, severity;

@@ -1,0 +1,7 @@
+-- Counts of a span of time, for one tenant (null for all) and one actor (null for all): by_source.
+SELECT source AS name, count(*) AS events
+FROM entry
+WHERE timestamp >= $1 AND timestamp < $2 AND ($3::text IS NULL OR tenant = $3) AND ($4::text IS NULL OR actor = $4)
+GROUP BY source
+ORDER BY count(*) DESC, source
+LIMIT 1000;

@@ -1,0 +1,6 @@
+-- Counts of a span of time, for one tenant (null for all) and one actor (null for all): by_type.
+SELECT event_type AS name, count(*) AS events
+FROM entry
+WHERE timestamp >= $1 AND timestamp < $2 AND ($3::text IS NULL OR tenant = $3) AND ($4::text IS NULL OR actor = $4)
+GROUP BY event_type
+ORDER BY count(*) DESC, event_type;
