@@ -39,7 +39,7 @@ test-containers: setup ## The integration suite on official nats and postgres im
 	@GATEHOUSE_TEST_SERVERS=containers $(PYTEST) -m 'containers or not containers' tests/integration tests/contract
 
 lint: setup ## Format and lint
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/lint-imports
 
 types: setup ## Check types
 	@$(BIN)/mypy

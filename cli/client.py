@@ -9,7 +9,14 @@ from typing import Any
 from cli.output import EXIT_CONFLICT, EXIT_FAILED, EXIT_REFUSED, EXIT_UNREACHABLE, CommandError
 from cli.stack.context import read_contexts
 
-_EXIT_BY_STATUS = {401: EXIT_REFUSED, 403: EXIT_REFUSED, 404: EXIT_FAILED, 409: EXIT_CONFLICT, 429: EXIT_REFUSED, 503: EXIT_UNREACHABLE}
+_EXIT_BY_STATUS = {
+    401: EXIT_REFUSED,
+    403: EXIT_REFUSED,
+    404: EXIT_FAILED,
+    409: EXIT_CONFLICT,
+    429: EXIT_REFUSED,
+    503: EXIT_UNREACHABLE,
+}
 
 
 def default_home() -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+_PIPED_WIDTH = 200
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
@@ -51,7 +52,8 @@ def print_table(items: Sequence[dict[str, Any]], columns: Sequence[str], *, as_j
         table.add_column(column.rsplit(".", 1)[-1].replace("_", " "), overflow="fold")
     for item in items:
         table.add_row(*(_show(_reach(item, column)) for column in columns))
-    Console(no_color="NO_COLOR" in os.environ).print(table)
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    Console(no_color="NO_COLOR" in os.environ, width=width).print(table)
 
 
 def print_fields(item: dict[str, Any], *, as_json: bool) -> None:

@@ -1,5 +1,6 @@
-"""What each process answers about itself over HTTP: /health, /ready, /metrics, and the large answers that its service
-streams to the gateway. Everything but /health and /ready needs the house's service token.
+"""What each process answers about itself over HTTP: /health, /ready, /metrics.
+
+Besides, a service streams its large answers to the gateway; those need the house's service token.
 """
 
 import hmac
@@ -9,7 +10,6 @@ import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
-
 
 
 class JsonResponse(Response):

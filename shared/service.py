@@ -100,7 +100,9 @@ class Frame:
     def serve_projections(self) -> None:
         """Answer operators' questions about the projections."""
         name = self.name
-        serve_operation(self.broker, Operation(f"rpc.{name}.projections", ListProjections, ProjectionStates), self._list)
+        serve_operation(
+            self.broker, Operation(f"rpc.{name}.projections", ListProjections, ProjectionStates), self._list
+        )
         serve_operation(self.broker, Operation(f"rpc.{name}.rebuild", RebuildProjection, Rebuilt), self._rebuild)
 
     async def _list(self, _: ListProjections, __: Caller) -> ProjectionStates:
@@ -130,7 +132,9 @@ class Frame:
         return parts
 
     def build_app(
-        self, lifespan: Callable[[], contextlib.AbstractAsyncContextManager[None]], routes: dict[str, Handler] | None = None
+        self,
+        lifespan: Callable[[], contextlib.AbstractAsyncContextManager[None]],
+        routes: dict[str, Handler] | None = None,
     ) -> AsgiFastStream:
         """Return the application: FastStream with the house's HTTP answers and the service's own."""
         handlers = {"/health": answer_health, "/ready": build_ready(self.check_parts), "/metrics": answer_metrics}

@@ -37,7 +37,9 @@ class CommonSettings(BaseSettings):
     failpoints: Annotated[
         str, Field(description="For tests only: labelled points at which this process is to die, stop or fail.")
     ] = ""
-    failpoints_log: Annotated[Path | None, Field(description="For tests only: where fired failpoints are noted.")] = None
+    failpoints_log: Annotated[Path | None, Field(description="For tests only: where fired failpoints are noted.")] = (
+        None
+    )
     bind_host: Annotated[str, Field(description="The address that this process listens on.")] = "127.0.0.1"
 
 
@@ -47,7 +49,8 @@ class StoreSettings(CommonSettings):
     database_url: Annotated[str, Field(description="This service's own Postgres database.")] = "postgresql:///"
     database_pool_size: Annotated[int, Field(ge=2, le=200, description="The most connections to Postgres.")] = 8
     lease_seconds: Annotated[
-        float, Field(ge=0.5, le=60, description="How long a silent writer keeps its projection before a standby takes it.")
+        float,
+        Field(ge=0.5, le=60, description="How long a silent writer keeps its projection before a standby takes it."),
     ] = 3.0
     applied_wait_seconds: Annotated[
         float, Field(ge=0.05, le=30, description="How long a command waits until its effect can be read.")

@@ -46,7 +46,9 @@ def logs(
 
 
 @app.command
-def tail(*, event_type: str | None = None, actor: str | None = None, status: str | None = None, json: Json = False) -> None:
+def tail(
+    *, event_type: str | None = None, actor: str | None = None, status: str | None = None, json: Json = False
+) -> None:
     """Follow the log live, until interrupted.
 
     Example: gatehouse audit tail --status failure
@@ -57,7 +59,10 @@ def tail(*, event_type: str | None = None, actor: str | None = None, status: str
             print_json(entry)
         else:
             what = entry["endpoint"] or entry["resource"] or ""
-            print(f"{entry['index']:>8}  {entry['timestamp']}  {entry['event_type']:<20} {entry['status']:<8} {what}", flush=True)
+            print(
+                f"{entry['index']:>8}  {entry['timestamp']}  {entry['event_type']:<20} {entry['status']:<8} {what}",
+                flush=True,
+            )
 
 
 @app.command

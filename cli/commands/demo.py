@@ -26,14 +26,22 @@ def demo(*, json: Json = False) -> None:
     proxy = _find_proxy()
     answer = _send(proxy, issued["full_key_secret"])
     entry = _wait_for_entry(client, answer.headers["x-request-id"])
-    document = {"status": answer.status_code, "body": answer.text, "headers": _pick_headers(answer.headers), "entry": entry}
+    document = {
+        "status": answer.status_code,
+        "body": answer.text,
+        "headers": _pick_headers(answer.headers),
+        "entry": entry,
+    }
     if json:
         print_json(document)
         return
     print(f"1. A key was made: {issued['key_id']}, 60 requests a minute.")
     print(f"2. GET {proxy}/demo/hello answered {answer.status_code}: {answer.text}")
     print(f"3. Its limit now: {answer.headers['ratelimit']}")
-    print(f"4. Its record is entry {entry['index']} of the log: {entry['event_type']} by {entry['actor']}, {entry['duration_ms']} ms.")
+    print(
+        f"4. Its record is entry {entry['index']} of the log: "
+        f"{entry['event_type']} by {entry['actor']}, {entry['duration_ms']} ms."
+    )
     print(f"   See it with: gatehouse audit show {entry['id']}")
 
 
@@ -61,7 +69,9 @@ def _find_proxy() -> str:
     try:
         return str(json_module.loads((default_home() / "run.json").read_text())["proxy"])
     except (OSError, ValueError, KeyError) as error:
-        raise CommandError("The demo needs a stack on this machine: `gatehouse up --detach`.", EXIT_UNREACHABLE) from error
+        raise CommandError(
+            "The demo needs a stack on this machine: `gatehouse up --detach`.", EXIT_UNREACHABLE
+        ) from error
 
 
 def _wait_for_entry(client: ApiClient, request_id: str) -> dict[str, Any]:

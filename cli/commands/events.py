@@ -52,7 +52,10 @@ def tail(*, event_type: str | None = None, json: Json = False) -> None:
         if json:
             print_json(entry)
         else:
-            print(f"{entry['timestamp']}  {entry['event_type']:<24} {entry['source']}  {entry['resource'] or ''}", flush=True)
+            print(
+                f"{entry['timestamp']}  {entry['event_type']:<24} {entry['source']}  {entry['resource'] or ''}",
+                flush=True,
+            )
 
 
 @app.command

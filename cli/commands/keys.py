@@ -28,7 +28,12 @@ def generate(
     Example: gatehouse keys generate production --permission read --rate-limit 500
     """
     body: dict[str, object] = {"name": name, "rate_limit": rate_limit}
-    optional = {"permissions": permission, "tenant": tenant, "expires_in_days": expires_in_days, "allowed_ips": allowed_ip}
+    optional = {
+        "permissions": permission,
+        "tenant": tenant,
+        "expires_in_days": expires_in_days,
+        "allowed_ips": allowed_ip,
+    }
     body |= {field: value for field, value in optional.items() if value is not None}
     answer = ApiClient().ask("POST", "/api/keys/generate", body=body)
     _print_issued(answer, as_json=json)

@@ -26,7 +26,9 @@ def choose_port(wanted: int, *, remembered: int | None, name: str, switch: str) 
     """
     if wanted:
         if not is_free(wanted):
-            raise PortTakenError(f"Port {wanted} for the {name} is taken; choose another with {switch} (0 = a free one).")
+            raise PortTakenError(
+                f"Port {wanted} for the {name} is taken; choose another with {switch} (0 = a free one)."
+            )
         return wanted
     if remembered and is_free(remembered):
         return remembered

@@ -41,10 +41,13 @@ class Account:
     gid: int | None
 
 
+OURSELVES = Account(None, None)
+
+
 def find_account() -> Account:
     """Return the account for Postgres; as root the user `gatehouse`, made when it misses."""
     if os.geteuid() != 0:
-        return Account(None, None)
+        return OURSELVES
     try:
         entry = pwd.getpwnam(_USER)
     except KeyError:
@@ -155,12 +158,17 @@ class Postgres:
         while True:
             try:
                 connection = await asyncpg.connect(
-                    host=str(self.home.sockets), user=ADMIN, password=self.secrets["postgres_password"], database="postgres"
+                    host=str(self.home.sockets),
+                    user=ADMIN,
+                    password=self.secrets["postgres_password"],
+                    database="postgres",
                 )
                 break
             except (OSError, asyncpg.CannotConnectNowError) as error:
                 if asyncio.get_running_loop().time() > deadline:
-                    raise StartError(f"Postgres does not answer: {error}; see {self.home.logs}/postgres.log.") from error
+                    raise StartError(
+                        f"Postgres does not answer: {error}; see {self.home.logs}/postgres.log."
+                    ) from error
                 await asyncio.sleep(0.05)
         try:
             for service in SERVICES:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import structlog
 
-from cli.stack.postgres import Account
+from cli.stack.postgres import OURSELVES, Account
 
 _PR_SET_PDEATHSIG = 1
 _FIRST_BACKOFF_SECONDS = 0.1
@@ -34,7 +34,7 @@ class ProcessSpec:
     ready_url: str | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
-    account: Account = Account(None, None)
+    account: Account = OURSELVES
     working_folder: Path | None = None
 
     @property

@@ -33,7 +33,7 @@ def _url(port: int, path: str = "") -> str:
     return f"http://127.0.0.1:{port}{path}"
 
 
-def build_infrastructure(home: Home, ports: Ports, postgres: Postgres, nats_config: Path) -> list[ProcessSpec]:
+def build_infrastructure(home: Home, postgres: Postgres, nats_config: Path) -> list[ProcessSpec]:
     """Return NATS and Postgres."""
     return [
         ProcessSpec(
@@ -70,7 +70,7 @@ def build_services(home: Home, ports: Ports, postgres: Postgres, secrets: dict[s
             },
         )
         for service in SERVICES
-        if (PROJECT / 'services' / service / '__main__.py').exists()
+        if (PROJECT / "services" / service / "__main__.py").exists()
     ]  # fmt: skip
     gateway = common | {"NATS_SEED_FILE": str(home.seed_file("gateway")), "PEPPER": secrets["pepper"]}
     addresses = {f"{service.upper()}_URL": _url(getattr(ports, service)) for service in SERVICES}

@@ -23,7 +23,7 @@ class SampleUpstream:
 
     async def stop(self) -> None:
         """Stop listening."""
-        self._server.stop()
+        self._server.stop()  # type: ignore[no-untyped-call]
         if self._task:
             await self._task
 

@@ -57,7 +57,7 @@ class Supervisor:
             log.warning("a database of a deleted home was set aside", moved_to=str(aside))
         postgres.make_cluster()
         config = write_config(self.home, self.ports.nats, sync_always=bool(os.environ.get("NATS_SYNC_ALWAYS")))
-        for spec in build_infrastructure(self.home, self.ports, postgres, config):
+        for spec in build_infrastructure(self.home, postgres, config):
             await self._start_process(spec)
         await postgres.wait_and_provision()
         services = build_services(self.home, self.ports, postgres, self.secrets)

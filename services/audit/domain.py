@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from services.audit.contract.catalogue import HOUSE_NAMES, find_house_category
@@ -21,7 +21,18 @@ _SUFFIXES = {
 _DENIED = frozenset({401, 403, 429})
 _FIRST_ERROR = 400
 _RECORD_FIELDS = frozenset(
-    {"method", "path", "endpoint", "status_code", "duration_ms", "bytes_in", "bytes_out", "route", "ip_address", "user_agent"}
+    {
+        "method",
+        "path",
+        "endpoint",
+        "status_code",
+        "duration_ms",
+        "bytes_in",
+        "bytes_out",
+        "route",
+        "ip_address",
+        "user_agent",
+    }
 )
 _ZERO = "\\u0000"
 
@@ -190,5 +201,5 @@ def read_external(subject: str, payload: bytes, *, tenant: str) -> Event:
         changes["origin"] = event.source if event.source != source else None
     checked = Event(**changes)
     if checked.time:
-        _read_time(checked, datetime.max)
+        _read_time(checked, datetime.max.replace(tzinfo=UTC))
     return checked

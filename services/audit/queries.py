@@ -100,12 +100,15 @@ class AuditQueries:
             success_rate=round(totals["success"] / total, 4) if total else 1.0,
             by_type=await self._count("summary_by_type", span),
             by_severity=severities,
-            top_users=[ActorCount(actor=n, events=c) for n, c in (await self._count("summary_top_users", span)).items()],
+            top_users=[
+                ActorCount(actor=n, events=c) for n, c in (await self._count("summary_top_users", span)).items()
+            ],
             top_actions=[
                 ActionCount(action=n, events=c) for n, c in (await self._count("summary_top_actions", span)).items()
             ],
             top_endpoints=[
-                EndpointCount(endpoint=n, events=c) for n, c in (await self._count("summary_top_endpoints", span)).items()
+                EndpointCount(endpoint=n, events=c)
+                for n, c in (await self._count("summary_top_endpoints", span)).items()
             ],
         )
 
@@ -190,7 +193,9 @@ def present_entry(row: asyncpg.Record) -> Entry:
     fields["id"] = str(row["id"])
     fields["timestamp"] = format_time(row["timestamp"])
     fields["received_at"] = format_time(row["received_at"])
-    return Entry.model_construct(**fields, user_id=row["actor"], actor_type=row["actor"].partition(":")[0], leaf_hash=None)
+    return Entry.model_construct(
+        **fields, user_id=row["actor"], actor_type=row["actor"].partition(":")[0], leaf_hash=None
+    )
 
 
 def present_source(source: str, numbers: IntervalSet, *, alive: bool) -> SourceState:

@@ -33,9 +33,7 @@ async def append_entries(connection: Connection, rows: Sequence[Row]) -> None:
     Every writer takes the one row's lock first, so that indexes follow the order of commits.
     """
     size: int = await connection.fetchval(SQL["log_state_lock"])
-    records = [
-        (size + place, str(uuid_utils.uuid7()), *astuple_shallow(row)) for place, row in enumerate(rows)
-    ]
+    records = [(size + place, str(uuid_utils.uuid7()), *astuple_shallow(row)) for place, row in enumerate(rows)]
     await connection.copy_records_to_table("entry", records=records, columns=COLUMNS)
     await connection.execute(SQL["log_state_grow"], size + len(rows))
 

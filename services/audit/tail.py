@@ -23,7 +23,9 @@ _HEARTBEAT_SECONDS = 10.0
 class Tail:
     """Serves /stream to the gateway; a reader that is slow holds up only itself, for each page is read when asked for."""
 
-    def __init__(self, store: AuditStore, queries: AuditQueries, waiter: AppliedWaiter, *, service_token: str, most: int) -> None:
+    def __init__(
+        self, store: AuditStore, queries: AuditQueries, waiter: AppliedWaiter, *, service_token: str, most: int
+    ) -> None:
         self._store = store
         self._queries = queries
         self._waiter = waiter

@@ -1,5 +1,7 @@
-"""From a credential to a principal, in memory. One public answer for absent, unknown, wrong, revoked and expired: the true
-reason goes into the record alone, and every path costs one HMAC.
+"""From a credential to a principal, in memory.
+
+One public answer for absent, unknown, wrong, revoked and expired: the true reason goes into the record alone, and every
+path costs one HMAC.
 """
 
 import ipaddress
@@ -77,7 +79,14 @@ class Authenticator:
         if found.expires_at is not None and found.expires_at <= now:
             raise unauthenticated("expired")
         principal = Principal(
-            found.principal, found.tenant, found.permissions, found.held, found.key_id, found.rate_limit, sunset, found.owner
+            found.principal,
+            found.tenant,
+            found.permissions,
+            found.held,
+            found.key_id,
+            found.rate_limit,
+            sunset,
+            found.owner,
         )
         if found.allowed_ips and not is_allowed(found.allowed_ips, ip_address):
             problem = build_problem("ip_not_allowed", "This key may not be used from this address.")

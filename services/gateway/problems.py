@@ -61,7 +61,9 @@ class Problem:
 
 def build_problem(code: str, detail: str, *headers: tuple[str, str], violated: tuple[str, ...] = ()) -> Problem:
     """Return the problem of a code that this process found itself."""
-    return Problem(_STATUSES[code], code, detail, _complete_headers(_STATUSES[code], headers), violated_policies=violated)
+    return Problem(
+        _STATUSES[code], code, detail, _complete_headers(_STATUSES[code], headers), violated_policies=violated
+    )
 
 
 def convert_error(error: AppError) -> Problem:

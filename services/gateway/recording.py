@@ -4,9 +4,9 @@ import asyncio
 
 from nats.aio.client import Client
 
+from services.gateway.authenticate import RefusedError
 from services.gateway.contract.streams import TRAFFIC
 from services.gateway.problems import build_problem
-from services.gateway.authenticate import RefusedError
 from services.gateway.records import build_summary
 from services.gateway.settings import GatewaySettings
 from shared.bus import build_subject, declare_streams
@@ -46,7 +46,9 @@ class Admission:
         """Set room for a record aside. Raises RefusedError recorder_full, which itself is not recorded."""
         if not self._recorder.reserve():
             self._unrecorded += 1
-            problem = build_problem("recorder_full", "The record of this request would find no room; try again shortly.")
+            problem = build_problem(
+                "recorder_full", "The record of this request would find no room; try again shortly."
+            )
             raise RefusedError(problem, reason="recorder_full", event_type="")
 
     async def summarise(self) -> None:

@@ -28,9 +28,9 @@ class GatewaySettings(CommonSettings):
     view_max_age_seconds: Annotated[
         float, Field(ge=1, le=86400, description="How old the view may be before requests are refused with view_stale.")
     ] = 600
-    recorder_memory_bytes: Annotated[
-        int, Field(ge=1024 * 1024, description="Bound of the records held in memory.")
-    ] = 64 * 1024 * 1024
+    recorder_memory_bytes: Annotated[int, Field(ge=1024 * 1024, description="Bound of the records held in memory.")] = (
+        64 * 1024 * 1024
+    )
     spool_max_bytes: Annotated[int, Field(ge=0, description="Bound of the spool on disk.")] = 1024 * 1024 * 1024
     ack_deadline_seconds: Annotated[
         float, Field(ge=0.01, le=60, description="How long an ack may take before records go to the spool.")
@@ -54,7 +54,9 @@ class ProxySettings(GatewaySettings):
 class ApiSettings(GatewaySettings):
     """Settings of `python -m services.gateway.api`."""
 
-    service_token: Annotated[SecretStr, Field(min_length=16, description="What is shown to services for large answers.")]
+    service_token: Annotated[
+        SecretStr, Field(min_length=16, description="What is shown to services for large answers.")
+    ]
     keys_url: Annotated[str, Field(description="Where keys answers over HTTP.")] = "http://127.0.0.1:8651"
     audit_url: Annotated[str, Field(description="Where audit answers over HTTP.")] = "http://127.0.0.1:8652"
     alerts_url: Annotated[str, Field(description="Where alerts answers over HTTP.")] = "http://127.0.0.1:8653"

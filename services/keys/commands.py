@@ -225,7 +225,9 @@ class KeyCommands:
                 raise not_found("route")
             gone = RouteChanged(name=body.name, change="deleted", route=None)
             claims = await self._move_claim(body.name, state.route.path_prefix, None, caller)
-            return await self._store.append([self._build_route_append(gone, body.name, state.sequence, caller), *claims])
+            return await self._store.append(
+                [self._build_route_append(gone, body.name, state.sequence, caller), *claims]
+            )
 
         return RouteDeleted(applied=await self._wait(await retry_conflicts(attempt)))
 

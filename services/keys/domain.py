@@ -68,7 +68,9 @@ def evolve(key: Key | None, data: BaseModel, time: str, sequence: int) -> Key:
     if key is None:
         raise ValueError(f"{type(data).__name__} of a key that was never created")
     if isinstance(data, ApiKeyUpdated):
-        changes = {name: tuple(value) if isinstance(value, list) else value for name, value in data.changes.items()}
+        changes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.changes.items()
+        }
         return replace(key, **changes, sequence=sequence)
     if isinstance(data, ApiKeyRotated):
         return replace(

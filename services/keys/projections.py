@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import datetime
+from typing import Any
 
 import orjson
 from nats.aio.msg import Msg
@@ -55,7 +56,7 @@ async def _project_key(connection: Connection, item: Received) -> None:
     )  # fmt: skip
 
 
-def _thaw(state: dict[str, object]) -> dict[str, object]:
+def _thaw(state: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in state.items()}
 
 

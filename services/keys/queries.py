@@ -94,7 +94,15 @@ class KeyQueries:
         owner = body.owner if allows(caller.permissions, "keys:read") else caller.principal
         after_time, after_id = _read_cursor(body.cursor)
         rows = await self._store.fetch(
-            f"api_key_list_{body.order}", body.limit + 1, after_time, after_id, tenant, owner, body.name, body.status, now
+            f"api_key_list_{body.order}",
+            body.limit + 1,
+            after_time,
+            after_id,
+            tenant,
+            owner,
+            body.name,
+            body.status,
+            now,
         )
         items = [present_key(_read_key(row), row, now) for row in rows[: body.limit]]
         last = rows[body.limit - 1] if len(rows) > body.limit else None

@@ -60,7 +60,9 @@ class KeyStore:
         subject = build_subject("evt.keys", entity, entity_id, kind.name)
         return Append(subject, event, Expectation(entity_filter, after))
 
-    async def build_claim(self, value: str, entity: str, *, release: bool, caller: Caller, now: datetime) -> Append | None:
+    async def build_claim(
+        self, value: str, entity: str, *, release: bool, caller: Caller, now: datetime
+    ) -> Append | None:
         """Return the event that takes (or gives back) a unique value; None when it is not free.
 
         Two entities that claim one value at once expect the same last sequence of its subject: one of them loses.

@@ -4,7 +4,6 @@ Optimistic concurrency is JetStream's: `Nats-Expected-Last-Subject-Sequence` ove
 one atomic batch (ADR-50), so either all of them are stored or none.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,7 +75,7 @@ class EventLog:
         for _ in range(_APPEND_ATTEMPTS):
             try:
                 return await self._try_append(appends, batch)
-            except (NatsError, TimeoutError, asyncio.TimeoutError):
+            except (NatsError, TimeoutError):
                 batch = new_uuid7()
         raise unavailable("the event stream")
 
@@ -110,7 +109,7 @@ class EventLog:
         """
         try:
             return await self._read(subject_filter)
-        except (NatsError, TimeoutError, asyncio.TimeoutError) as error:
+        except (NatsError, TimeoutError) as error:
             raise unavailable("the event stream") from error
 
     async def _read(self, subject_filter: str) -> list[Stored]:

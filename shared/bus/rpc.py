@@ -120,7 +120,9 @@ async def _answer(body: bytes, caller_text: str, operation: Operation[Any, Any],
         return _error_response(error)
     except Exception as error:  # an edge that must not die: whoever asked waits for an answer
         log.exception("operation failed", operation=operation.subject)
-        return _error_response(AppError("internal", Category.INTERNAL, "Something went wrong here.", detail=repr(error)))
+        return _error_response(
+            AppError("internal", Category.INTERNAL, "Something went wrong here.", detail=repr(error))
+        )
     return NatsResponse(reply)
 
 

@@ -74,7 +74,9 @@ async def declare_streams(
             found = (await manager.stream_info(spec.name)).config
         except NotFoundError:
             if mode == "verify":
-                raise StreamMismatchError(f"The stream {spec.name} does not exist, and streams are verified only.") from None
+                raise StreamMismatchError(
+                    f"The stream {spec.name} does not exist, and streams are verified only."
+                ) from None
             await manager.add_stream(wanted)
             continue
         for name in _COMPARED:

@@ -56,5 +56,8 @@ async def _migrate_component(connection: Connection, component: str, folder: Pat
         async with connection.transaction():
             await connection.execute(text)
             await connection.execute(
-                "INSERT INTO schema_migration (component, number, sha256) VALUES ($1, $2, $3)", component, number, digest
+                "INSERT INTO schema_migration (component, number, sha256) VALUES ($1, $2, $3)",
+                component,
+                number,
+                digest,
             )

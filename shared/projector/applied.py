@@ -68,7 +68,7 @@ class AppliedWaiter:
                 await asyncio.sleep(0.5)
 
     def _on_notify(self, *_: object) -> None:
-        asyncio.get_running_loop().create_task(self._wake())  # noqa: RUF006  (it only takes a lock and ends)
+        asyncio.get_running_loop().create_task(self._wake())
 
     async def _wake(self) -> None:
         async with self._moved:

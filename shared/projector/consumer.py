@@ -1,5 +1,6 @@
 """A durable pull consumer that is made anew at the position before each start, and checked for gaps as it delivers."""
 
+import contextlib
 from dataclasses import dataclass
 
 import nats.errors
@@ -54,10 +55,8 @@ class StreamReader:
         if self._subscription:
             await self._subscription.unsubscribe()
         stream = self._client.jetstream()
-        try:
+        with contextlib.suppress(NotFoundError):
             await stream.delete_consumer(self.stream, self._consumer)
-        except NotFoundError:
-            pass
         config = api.ConsumerConfig(
             name=self._consumer,
             durable_name=self._consumer,

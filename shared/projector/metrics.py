@@ -9,7 +9,9 @@ _LABELS = ("service", "projection")
 _applied = Counter("projection_events_applied", "Events that were applied.", _LABELS)
 _parked = Counter("projection_messages_parked", "Messages that went to the dead letter stream.", _LABELS)
 _lag = Gauge("projection_lag_messages", "Messages that wait to be applied.", _LABELS)
-_age = Gauge("projection_age_seconds", "Age of the newest applied message when it was applied; 0 when caught up.", _LABELS)
+_age = Gauge(
+    "projection_age_seconds", "Age of the newest applied message when it was applied; 0 when caught up.", _LABELS
+)
 _stopped = Gauge("projection_stopped", "1 when the projection stopped at an event that it cannot apply.", _LABELS)
 
 

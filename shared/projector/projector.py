@@ -106,11 +106,15 @@ class Projector:
 
     async def _release(self) -> None:
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self._pool.execute(SQL["projection_release_lease"], self.projection.name, self._token), 2)
+            await asyncio.wait_for(
+                self._pool.execute(SQL["projection_release_lease"], self.projection.name, self._token), 2
+            )
 
     async def _read_stream(self, renewal: asyncio.Task[None]) -> None:
         stream = await wait_for_stream(self._client, self.projection.find_stream)
-        reader = StreamReader(self._client, stream, f"{self.service}-{self.projection.name}", self.projection.subject_filter)
+        reader = StreamReader(
+            self._client, stream, f"{self.service}-{self.projection.name}", self.projection.subject_filter
+        )
         await self._settle(reader)
         self.is_active = True
         while not renewal.done():

@@ -1,5 +1,6 @@
-"""Rebuilding a projection while it serves: beside the live tables, in a schema of its own, then swapped in one
-transaction at exactly the live position. Readers see the old rows until the commit and the new ones after it.
+"""Rebuilding a projection while it serves: beside the live tables, in a schema of its own.
+
+Swapped in one transaction at exactly the live position: readers see the old rows until the commit and the new ones after.
 """
 
 import structlog
@@ -41,7 +42,7 @@ async def _rebuild(connection: Connection, projection: Projection, client: Clien
     done = 0
     try:
         while True:
-            live = (await connection.fetchrow(SQL["projection_find"], projection.name))["sequence"]
+            live = await connection.fetchval(SQL["projection_find"], projection.name, column=2)
             done = await _replay(connection, projection, reader, done, live)
             async with connection.transaction():
                 if await connection.fetchval(SQL["rebuild_lock_position"], projection.name) == done:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import cast
 
 import asyncpg
 
@@ -52,9 +53,9 @@ class NumberedSources:
             self._sets[source] = IntervalSet()
 
 
-def read_multirange(ranges: Sequence[asyncpg.Range]) -> IntervalSet:
+def read_multirange(ranges: Sequence["asyncpg.Range[int]"]) -> IntervalSet:
     """Return the interval set of Postgres' half-open int8multirange."""
-    return IntervalSet((part.lower, part.upper - 1) for part in ranges)
+    return IntervalSet((cast("int", part.lower), cast("int", part.upper) - 1) for part in ranges)
 
 
 def write_multirange(numbers: IntervalSet) -> str:

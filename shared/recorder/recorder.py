@@ -172,7 +172,7 @@ class Recorder:
         sent = _Sent(message, ticket, time.monotonic())
         if self.is_live and self._client.is_connected:
             self._sent[message.id] = sent
-            self._loop.create_task(self._publish(sent))  # noqa: RUF006  (held by the loop until it ends, a moment)
+            self._loop.create_task(self._publish(sent))
         else:
             self.is_live = False
             self._queue_for_spool(sent)

@@ -124,7 +124,9 @@ class Spool:
 
 def _encode(message: Frozen) -> bytes:
     identity = uuid.UUID(message.id).bytes
-    return _ENTRY.pack(len(message.payload), zlib.crc32(message.payload, zlib.crc32(identity)), identity) + message.payload
+    return (
+        _ENTRY.pack(len(message.payload), zlib.crc32(message.payload, zlib.crc32(identity)), identity) + message.payload
+    )
 
 
 def _decode(entry: bytes) -> Frozen | None:

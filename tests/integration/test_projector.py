@@ -255,7 +255,9 @@ async def test_a_rebuild_equals_the_live_table_while_it_goes_on(bench: Bench) ->
 
 async def upsert(connection: Connection, delivery: Delivery) -> None:
     for item in delivery.received:
-        await connection.execute("INSERT INTO kept (number, id) VALUES ($1, $2)", item.event.data["number"], item.event.id)
+        await connection.execute(
+            "INSERT INTO kept (number, id) VALUES ($1, $2)", item.event.data["number"], item.event.id
+        )
 
 
 async def test_a_changed_migration_is_refused(pool: Pool) -> None:

@@ -17,7 +17,10 @@ _ALIASES: tuple[tuple[str, re.Pattern[str], str, str], ...] = tuple(
         ("*", r"/(auth|audit|alerts|events)((?:/.*)?)", "*", r"/api/\1\2"),
     )
 )
-_QUERY_ALIASES = {"/api/audit/": {"user_id": "actor", "severity": "severity_filter"}, "/api/events": {"user_id": "actor"}}
+_QUERY_ALIASES = {
+    "/api/audit/": {"user_id": "actor", "severity": "severity_filter"},
+    "/api/events": {"user_id": "actor"},
+}
 
 
 def resolve_alias(method: str, path: str, query: bytes) -> tuple[str, str, bytes]:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from services.audit.contract.catalogue import describe_types
 from services.audit.contract import requests
+from services.audit.contract.catalogue import describe_types
 from services.gateway.api.routing import AskerDep, CallerDep, StrictRoute, ToolsDep, needs
 from shared.errors import invalid, unavailable
 

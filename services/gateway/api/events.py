@@ -66,7 +66,9 @@ _BODY = {
         "content": {
             _SHORT: {"schema": ShortEvent.model_json_schema()},
             _ONE: {"schema": {"type": "object", "required": ["specversion", "id", "source", "type"]}},
-            _BATCH: {"schema": {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": _MOST_IN_A_BATCH}},
+            _BATCH: {
+                "schema": {"type": "array", "items": {"type": "object"}, "minItems": 1, "maxItems": _MOST_IN_A_BATCH}
+            },
         },
     }
 }
@@ -164,8 +166,15 @@ def _read_short(document: Any) -> Event:
         first = error.errors()[0]  # type: ignore[attr-defined]
         where = ".".join(str(part) for part in first["loc"]) or "body"
         problem = build_problem("invalid", f"{where}: {first['msg']}")
-        raise ProblemError(Problem(problem.status, problem.code, problem.detail, fields={where: first["msg"]})) from error
-    data: dict[str, Any] = {"details": short.details, "action": short.action, "status": short.status, "changes": short.changes}
+        raise ProblemError(
+            Problem(problem.status, problem.code, problem.detail, fields={where: first["msg"]})
+        ) from error
+    data: dict[str, Any] = {
+        "details": short.details,
+        "action": short.action,
+        "status": short.status,
+        "changes": short.changes,
+    }
     return Event(
         id=new_uuid7(),
         source="",
@@ -210,7 +219,9 @@ QuarantineId = Annotated[str, Path(pattern=r"^[0-9]{1,18}$", examples=["17"])]
 
 @router.get("/quarantine")
 @needs("events:read")
-async def list_quarantine(asker: AskerDep, query: Annotated[requests.ListQuarantine, Query()]) -> requests.QuarantinePage:
+async def list_quarantine(
+    asker: AskerDep, query: Annotated[requests.ListQuarantine, Query()]
+) -> requests.QuarantinePage:
     """List what could not be taken in, with its reason."""
     return await asker.ask(requests.QUARANTINE, query)
 

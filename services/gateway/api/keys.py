@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.api.routing import AskerDep, CallerDep, StrictRoute, ToolsDep, needs
-from services.gateway.authenticate import Principal, RefusedError
 from services.gateway.api.tools import Tools
+from services.gateway.authenticate import Principal, RefusedError
 from services.keys.contract import requests
 from services.keys.contract.permissions import allows
 from shared.errors import unavailable
@@ -112,7 +112,9 @@ def _judge(body: VerifyKey, principal: Principal, tools: Tools) -> KeyVerdict:
     }  # fmt: skip
     if body.permission and not principal.may(body.permission):
         return KeyVerdict(valid=False, code="INSUFFICIENT_PERMISSIONS", **known)
-    decision = tools.limiter.take("per-key", str(principal.key_id), principal.rate_limit, cost=body.cost, now=time.time())
+    decision = tools.limiter.take(
+        "per-key", str(principal.key_id), principal.rate_limit, cost=body.cost, now=time.time()
+    )
     state = RateLimitState(limit=decision.limit, remaining=decision.remaining, reset=decision.reset_seconds)
     code = "VALID" if decision.admitted else "RATE_LIMITED"
     return KeyVerdict(valid=decision.admitted, code=code, ratelimit=state, **known)

@@ -1,5 +1,6 @@
-"""Around every request of the api: second names, ids, credential, limit, record. The answer is held until its record is
-durable; an event stream's start is recorded before its first byte.
+"""Around every request of the api: second names, ids, credential, limit, record.
+
+The answer is held until its record is durable; an event stream's start is recorded before its first byte.
 """
 
 import time
@@ -116,7 +117,6 @@ class _ApiExchange:
         self._headers: list[tuple[str, str]] = [("x-request-id", trail.request_id)]
         self._has_room = False
 
-
     def decide(self, headers: Headers, *, is_limited: bool) -> Principal:
         """Return the principal, admitted and with room for its record. Raises RefusedError."""
         view = self._tools.feed.view
@@ -218,7 +218,6 @@ class _ApiExchange:
         if event_type is None and self._trail.event_type == "request_completed":
             self._trail.event_type = _EVENT_BY_STATUS.get(self._trail.status, "request_completed")
         await self._tools.recorder.record(build_record(self._trail, event_type=event_type)).settled
-
 
     def close(self) -> None:
         """End: a stream gets its record now, room that was not used goes back."""

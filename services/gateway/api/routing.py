@@ -7,10 +7,10 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from services.gateway.authenticate import Principal
-from services.gateway.problems import build_problem
 from services.gateway.api.problem_errors import ProblemError
 from services.gateway.api.tools import Tools
+from services.gateway.authenticate import Principal
+from services.gateway.problems import build_problem
 from shared.bus import Caller, Operation, RpcClient
 from shared.errors import invalid
 
@@ -72,7 +72,7 @@ def _check_permission(principal: Principal, needed: tuple[str, ...]) -> None:
 
 def _check_media_type(request: Request) -> None:
     given = request.headers.get("content-type")
-    if given is None or given.split(";")[0].strip().lower() not in {"application/json"}:
+    if given is None or given.split(";")[0].strip().lower() != "application/json":
         if given is None and request.headers.get("content-length", "0") == "0":
             return
         raise ProblemError(build_problem("unsupported_media_type", "The body must be application/json."))

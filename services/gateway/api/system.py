@@ -59,7 +59,9 @@ async def answer_ready(tools: ToolsDep, response: Response) -> Readiness:
     return Readiness(status="ready" if ready else "not ready", parts=parts)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}, "application/json": {}}}})
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}, "application/json": {}}}}
+)
 @needs("system:read")
 async def answer_metrics(request: Request) -> Any:
     """Return the api's metrics: Prometheus text, or JSON by Accept."""

@@ -133,7 +133,12 @@ class Forwarder:
             await self._answer_streamed(exchange, route, response, headers)
 
     async def _answer_held(
-        self, exchange: "Exchange", route: Route, response: UpstreamResponse, headers: list[tuple[str, str]], timing: str
+        self,
+        exchange: "Exchange",
+        route: Route,
+        response: UpstreamResponse,
+        headers: list[tuple[str, str]],
+        timing: str,
     ) -> None:
         """Take the whole answer, record, then send it."""
         try:
@@ -178,7 +183,9 @@ class Forwarder:
         if held:
             await _send_last(out, held)
 
-    async def _pass_events(self, exchange: "Exchange", response: UpstreamResponse, headers: list[tuple[str, str]]) -> None:
+    async def _pass_events(
+        self, exchange: "Exchange", response: UpstreamResponse, headers: list[tuple[str, str]]
+    ) -> None:
         """Pass server-sent events on at once: holding one back would delay it until the next."""
         out = exchange.protocol.response_stream(response.status, headers)
         try:
@@ -190,7 +197,9 @@ class Forwarder:
             exchange.trail.reason = str(error)[:200]
             response.abort()
 
-    async def _record_broken(self, exchange: "Exchange", route: Route, response: UpstreamResponse, error: Exception) -> None:
+    async def _record_broken(
+        self, exchange: "Exchange", route: Route, response: UpstreamResponse, error: Exception
+    ) -> None:
         exchange.trail.aborted = True
         exchange.trail.reason = str(error)[:200] or type(error).__name__
         response.abort()

@@ -37,11 +37,15 @@ class ProxyMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families."""
-        requests = CounterMetricFamily("gateway_requests", "Answers by route and status class.", labels=("route", "status"))
+        requests = CounterMetricFamily(
+            "gateway_requests", "Answers by route and status class.", labels=("route", "status")
+        )
         for (route, status), count in list(self._counts.items()):
             requests.add_metric((route, f"{status}xx"), count)
         yield requests
-        durations = HistogramMetricFamily("gateway_request_seconds", "Time from a request to its answer.", labels=("route",))
+        durations = HistogramMetricFamily(
+            "gateway_request_seconds", "Time from a request to its answer.", labels=("route",)
+        )
         for route, buckets in list(self._buckets.items()):
             total = 0
             rows = []
@@ -51,4 +55,6 @@ class ProxyMetrics(Collector):
             durations.add_metric((route,), rows, self._sums[route])
         yield durations
         age = self._feed.age_seconds
-        yield GaugeMetricFamily("gateway_view_age_seconds", "Age of the view.", value=age if age != float("inf") else -1)
+        yield GaugeMetricFamily(
+            "gateway_view_age_seconds", "Age of the view.", value=age if age != float("inf") else -1
+        )

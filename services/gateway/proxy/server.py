@@ -137,7 +137,9 @@ class Proxy:
     def _require_view(self) -> View:
         view = self._feed.view
         if view is None or self._feed.age_seconds > self._settings.view_max_age_seconds:
-            raise _refuse_with("view_stale", "The gateway does not know the keys well enough to decide.", reason="view_stale")
+            raise _refuse_with(
+                "view_stale", "The gateway does not know the keys well enough to decide.", reason="view_stale"
+            )
         return view
 
     def _find_principal(self, exchange: Exchange, view: View, route: RouteView) -> Principal:
@@ -224,7 +226,10 @@ def refuse_over_limit(decision: Decision, principal: Principal) -> RefusedError:
     """Return the refusal of a request over its limit."""
     retry = ("retry-after", str(decision.reset_seconds))
     problem = build_problem(
-        "rate_limited", f"The limit of {decision.limit} requests a minute is used up.", retry, violated=(decision.policy,)
+        "rate_limited",
+        f"The limit of {decision.limit} requests a minute is used up.",
+        retry,
+        violated=(decision.policy,),
     )
     return RefusedError(problem, reason=decision.policy, event_type="rate_limit_exceeded", principal=principal)
 

@@ -44,7 +44,9 @@ class UpstreamResponse:
 
     __slots__ = ("_connection", "headers", "length", "status")
 
-    def __init__(self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]], length: int | None) -> None:
+    def __init__(
+        self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]], length: int | None
+    ) -> None:
         self._connection = connection
         self.status = status
         self.headers = headers
@@ -117,7 +119,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._complete()
         return False
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _: Exception | None) -> None:
         """Note the end."""
         self._is_closed = True
         self.is_reusable = False

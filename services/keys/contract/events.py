@@ -80,20 +80,36 @@ class Claimed(_Data):
 
 
 API_KEY_CREATED = EventType(
-    name="api_key_created", model=ApiKeyCreated, category="auth", severity="medium", description="An API key was created."
+    name="api_key_created",
+    model=ApiKeyCreated,
+    category="auth",
+    severity="medium",
+    description="An API key was created.",
 )
 API_KEY_UPDATED = EventType(
     name="api_key_updated", model=ApiKeyUpdated, category="auth", description="An API key was changed."
 )
 API_KEY_ROTATED = EventType(
-    name="api_key_rotated", model=ApiKeyRotated, category="auth", severity="medium", description="An API key got a new secret."
+    name="api_key_rotated",
+    model=ApiKeyRotated,
+    category="auth",
+    severity="medium",
+    description="An API key got a new secret.",
 )
 API_KEY_REVOKED = EventType(
-    name="api_key_revoked", model=ApiKeyRevoked, category="auth", severity="high", description="An API key was revoked for good."
+    name="api_key_revoked",
+    model=ApiKeyRevoked,
+    category="auth",
+    severity="high",
+    description="An API key was revoked for good.",
 )
 ROUTE_CHANGED = EventType(
-    name="route_changed", model=RouteChanged, category="admin", severity="medium", description="A route was created, changed or deleted."
-)  # fmt: skip
+    name="route_changed",
+    model=RouteChanged,
+    category="admin",
+    severity="medium",
+    description="A route was created, changed or deleted.",
+)
 CLAIMED = EventType(name="claimed", model=Claimed, category="system", description="A unique value was taken.")
 RELEASED = EventType(name="released", model=Claimed, category="system", description="A unique value was given back.")
 

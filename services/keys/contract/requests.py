@@ -83,7 +83,8 @@ class GenerateKey(_Body):
     """POST /api/keys/generate."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"name": "production", "permissions": ["read"], "rate_limit": 1000}]}
+        extra="forbid",
+        json_schema_extra={"examples": [{"name": "production", "permissions": ["read"], "rate_limit": 1000}]},
     )
     name: Text
     permissions: Annotated[list[Permission], Field(max_length=100)] | None = None
@@ -236,10 +237,14 @@ class Route(_Body):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"name": "orders", "path_prefix": "/orders", "upstream": "http://127.0.0.1:9000"}]},
+        json_schema_extra={
+            "examples": [{"name": "orders", "path_prefix": "/orders", "upstream": "http://127.0.0.1:9000"}]
+        },
     )
     name: Slug
-    path_prefix: Annotated[str, StringConstraints(max_length=200, pattern=r"^/[A-Za-z0-9._~/-]*$"), AfterValidator(_check_path)]
+    path_prefix: Annotated[
+        str, StringConstraints(max_length=200, pattern=r"^/[A-Za-z0-9._~/-]*$"), AfterValidator(_check_path)
+    ]
     upstream: Annotated[
         list[Annotated[str, StringConstraints(max_length=500), AfterValidator(_check_upstream)]],
         Field(min_length=1, max_length=32),
@@ -313,4 +318,3 @@ PUT_ROUTE = Operation("rpc.keys.put_route", PutRoute, RouteStored)
 DELETE_ROUTE = Operation("rpc.keys.delete_route", RouteName, RouteDeleted)
 FIND_ROUTE = Operation("rpc.keys.find_route", RouteName, Route)
 LIST_ROUTES = Operation("rpc.keys.list_routes", ListRoutes, RoutePage)
-
