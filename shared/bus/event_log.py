@@ -69,12 +69,18 @@ class EventLog:
         """Store the events in one piece and return the sequence of the last one.
 
         Raises WrongExpectationError when an expectation does not hold (nothing was stored), AppError unavailable when no
-        ack came in three tries. A try repeats the same bytes under the same ids, so an ack that was lost costs nothing.
+        ack came in three tries. A try repeats the same events, so an ack that was lost costs nothing: the server judges
+        expectations before ids, therefore a refusal is only believed when our own event is not what stands there.
         """
         batch = new_uuid7()
         for _ in range(_APPEND_ATTEMPTS):
             try:
                 return await self._try_append(appends, batch)
+            except WrongExpectationError:
+                stored = await self._find_stored(appends[-1])
+                if stored is None:
+                    raise
+                return stored
             except (NatsError, TimeoutError):
                 batch = new_uuid7()
         raise unavailable("the event stream")
@@ -101,6 +107,13 @@ class EventLog:
         if error.get("err_code") == _BATCH_HOLDS_DUPLICATE:
             return (await self.read(subject))[-1].sequence
         raise APIError.from_error(error)
+
+    async def _find_stored(self, append: Append) -> int | None:
+        """Return the sequence of this very event when it is stored already."""
+        for item in await self.read(append.subject):
+            if item.event.id == append.event.id:
+                return item.sequence
+        return None
 
     async def read(self, subject_filter: str) -> list[Stored]:
         """Return all events of the filter, in order; several hundred at most, as of one entity.

@@ -11,6 +11,8 @@ from typing import NoReturn, cast
 
 import httptools
 
+from services.gateway.upstream.deadline import Deadline
+
 _HIGH_WATER_BYTES = 256 * 1024
 _NO_BODY = frozenset({204, 304})
 _SWITCHING = 101
@@ -90,6 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._length: int | None = None
         self._is_framed = False
         self._give_back = give_back
+        self._deadline = Deadline(self._loop, self._time_out)
 
     # Transport
 
@@ -122,6 +125,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         """Note the end."""
         self._is_closed = True
+        self._deadline.close()
         self.is_reusable = False
         if not self._is_complete:
             self._fail("the upstream closed the connection")
@@ -140,8 +144,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Parser
 
+    def on_message_begin(self) -> None:
+        """A second answer behind the one that is whole was asked for by nobody: the connection ends here."""
+        if self._is_complete:
+            self.close()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
+        if self._is_complete:
+            return
         lowered = name.lower()
         if lowered == b"content-length":
             self._length = int(value)
@@ -151,6 +162,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Hand the head over; interim answers (1xx) are passed by."""
+        if self._is_complete:
+            return
         status = self._parser.get_status_code()
         if status < 200 and status != _SWITCHING:  # noqa: PLR2004  (RFC 9110, section 15.2)
             self._headers, self._length, self._is_framed = [], None, False
@@ -168,6 +181,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of the body; stop reading when too much waits."""
+        if self._is_complete:
+            return
         self._chunks.append(data)
         self._buffered += len(data)
         if self._buffered > _HIGH_WATER_BYTES and self._transport:
@@ -191,7 +206,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._begin(request)
         waiter = self._head_waiter
         assert waiter is not None  # noqa: S101  (_begin made it)
-        timer = self._loop.call_later(timeout_seconds, self._time_out)
+        self._deadline.set(timeout_seconds)
         sender = None
         try:
             self._transport.write(request.head + request.body if request.body else request.head)
@@ -202,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
                 self._release()
             return response
         finally:
-            timer.cancel()
+            self._deadline.clear()
             if sender is not None:
                 await self._settle_sender(sender)
 
@@ -266,16 +281,17 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def _wait_for_data(self) -> None:
         self._data_waiter = self._loop.create_future()
-        timer = self._loop.call_later(self._idle_seconds, self._time_out)
+        self._deadline.set(self._idle_seconds)
         try:
             await self._data_waiter
         finally:
-            timer.cancel()
+            self._deadline.clear()
 
     def close(self) -> None:
         """Close the connection."""
         self.is_reusable = False
         self._is_closed = True
+        self._deadline.close()
         if self._transport:
             self._transport.close()
 

@@ -1,0 +1,77 @@
+import pytest
+from pydantic import BaseModel
+
+from shared.envelope import Catalogue, EnvelopeError, Event, EventType, decode_batch, decode_event, parse_event
+
+
+class Renamed(BaseModel):
+    """The second version of a test event."""
+
+    full_name: str
+
+
+class Named(BaseModel):
+    """The first version of a test event."""
+
+    name: str
+
+
+FIRST = EventType(name="named", model=Named, category="data", description="A test.")
+SECOND = EventType(
+    name="named", model=Renamed, category="data", description="A test.", version=2,
+    upcast=lambda data: {"full_name": data["name"]},
+)  # fmt: skip
+
+
+def build(**changes: object) -> dict[str, object]:
+    return {"specversion": "1.0", "id": "1", "source": "/s", "type": "named", "data": {"name": "Ada"}} | changes
+
+
+def test_an_event_survives_the_wire() -> None:
+    event = Event(id="1", source="/s", type="t", time="2026-01-01T00:00:00.000Z", data={"a": 1}, sourceseq="7", actor="user:u")
+    assert decode_event(event.encode()) == event
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "must be a JSON object"),
+        (build(specversion="0.3"), "specversion must be 1.0"),
+        (build(id=""), "id must be a non-empty string"),
+        (build(id=5), "id must be a string"),
+        (build(id="x" * 129), "at most 128"),
+        (build(type=None), "type must be a non-empty string"),
+        (build(data=[1]), "data must be a JSON object"),
+        (build(schemaversion=True), "positive integer"),
+        (build(subject="a\x00b"), "zero byte"),
+    ],
+)
+def test_what_is_no_event_is_refused_with_a_reason(document: object, message: str) -> None:
+    with pytest.raises(EnvelopeError, match=message):
+        parse_event(document)
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"a": 1}', b"\xff\xfe"])
+def test_a_batch_must_be_an_array_of_events(payload: bytes) -> None:
+    with pytest.raises(EnvelopeError):
+        decode_batch(payload)
+
+
+def test_unknown_attributes_are_ignored() -> None:
+    assert parse_event(build(futureattribute="x")).id == "1"
+
+
+def test_an_old_version_is_read_as_the_newest() -> None:
+    catalogue = Catalogue((FIRST, SECOND))
+    old, new = parse_event(build()), parse_event(build(schemaversion=2, data={"full_name": "Ada"}))
+    assert catalogue.read(old) == catalogue.read(new) == Renamed(full_name="Ada")
+
+
+def test_a_version_without_an_upcaster_is_refused() -> None:
+    with pytest.raises(ValueError, match="no upcaster"):
+        Catalogue((SECOND,))
+
+
+def test_data_that_break_the_schema_are_named() -> None:
+    with pytest.raises(EnvelopeError, match="named: name: Field required"):
+        Catalogue((FIRST,)).read(parse_event(build(data={})))
