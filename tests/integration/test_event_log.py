@@ -16,6 +16,7 @@ from shared.envelope import Event
 from shared.errors import AppError, Category, conflict
 from shared.ids import new_uuid7
 from shared.settings import CommonSettings
+from shared.testing.waiting import wait_until
 from tests.fixtures.servers import Servers
 
 
@@ -116,7 +117,16 @@ async def rpc(servers: Servers, nats_client: Client) -> AsyncIterator[RpcClient]
     )
     serve_operation(broker, OPERATION, answer)
     await broker.start()
-    yield RpcClient(nats_client)
+    client = RpcClient(nats_client)
+
+    async def subscribed() -> bool:
+        try:
+            return bool(await client.call(OPERATION, Question(), Caller()))
+        except AppError:
+            return False
+
+    await wait_until(subscribed)
+    yield client
     await broker.stop()
 
 
