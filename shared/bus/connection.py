@@ -26,6 +26,7 @@ def connection_options(settings: CommonSettings, *, name: str) -> dict[str, Any]
         "ping_interval": 5,
         "max_outstanding_pings": 2,
         "allow_reconnect": True,
+        "drain_timeout": 2,  # a reader that is cancelled while it fetches leaves its queue open: draining never ends
     }
 
 

@@ -1,7 +1,8 @@
 """Failpoints: labelled moments at which a process can be made to die, stop, sleep or fail.
 
 No-ops unless switched on by the setting FAILPOINTS, a list like ``projector.before_ack=kill@3;recorder.sent=stop``:
-at the third hit the process kills itself. Each firing is noted in FAILPOINTS_LOG first, so that a test can prove it.
+at the third hit the process kills itself. Each firing is noted in FAILPOINTS_LOG first, so that a test can prove it; what
+stands there does not fire again in the process that is started next.
 """
 
 import os
@@ -30,9 +31,12 @@ def switch_on(text: str, log_file: Path | None) -> None:
     """Arm the failpoints of a setting. Raises ValueError when it cannot be read."""
     _active.clear()
     _log_file[:] = [log_file] if log_file else []
+    fired = log_file.read_text().splitlines() if log_file and log_file.exists() else []
     for part in filter(None, text.split(";")):
         name, _, action = part.partition("=")
         action, _, at_hit = action.partition("@")
+        if f"{name} {action}" in fired:
+            continue
         if action.split(":")[0] not in {"kill", "stop", "sleep", "fail"}:
             raise ValueError(f"the failpoint {part!r} asks for an unknown action")
         _active[name] = _Failpoint(action, int(at_hit or 1))
