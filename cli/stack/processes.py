@@ -70,7 +70,6 @@ def build_services(home: Home, ports: Ports, postgres: Postgres, secrets: dict[s
             },
         )
         for service in SERVICES
-        if (PROJECT / "services" / service / "__main__.py").exists()
     ]  # fmt: skip
     gateway = common | {"NATS_SEED_FILE": str(home.seed_file("gateway")), "PEPPER": secrets["pepper"]}
     addresses = {f"{service.upper()}_URL": _url(getattr(ports, service)) for service in SERVICES}

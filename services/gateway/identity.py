@@ -19,10 +19,11 @@ def pick_request_id(given: str | None) -> str:
 def continue_trace(given: str | None) -> str:
     """Return a W3C traceparent for our own span: of the caller's trace when there is one, else of a new one."""
     match = _TRACEPARENT.fullmatch(given) if given else None
-    span = f"{random.getrandbits(64) or 1:016x}"  # noqa: S311  (an identifier, not a secret; urandom is a system call)
+    # Identifiers, not secrets: the system's random source would cost a system call each.
+    span = f"{random.getrandbits(64) or 1:016x}"
     if match:
         return f"00-{match[1]}-{span}-{match[2]}"
-    return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"  # noqa: S311  (the same)
+    return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"
 
 
 class AddressFinder:

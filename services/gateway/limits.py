@@ -6,6 +6,7 @@ count. (Distribution over several gateways: the limiter of the keys service's ne
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 WINDOW_SECONDS = 60
 _MOST_SUBJECTS = 200_000
@@ -18,8 +19,7 @@ class _Cells:
     previous: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a limit says: whether to admit, and the figures for the headers (`reset_seconds` until the cell ends)."""
 
     policy: str

@@ -3,13 +3,15 @@
 from functools import lru_cache
 from typing import Any
 
+from services.alerts.contract.events import EVENTS as ALERTS
 from services.audit.contract.external import EVENTS as EXTERNAL
 from services.audit.contract.external import find_category
+from services.backup.contract.events import EVENTS as BACKUP
 from services.gateway.contract.events import EVENTS as GATEWAY
 from services.keys.contract.events import EVENTS as KEYS
 from shared.envelope import EventType
 
-HOUSE: tuple[EventType, ...] = (*GATEWAY, *KEYS)
+HOUSE: tuple[EventType, ...] = (*GATEWAY, *KEYS, *ALERTS, *BACKUP)
 ALL: tuple[EventType, ...] = (*HOUSE, *EXTERNAL)
 HOUSE_NAMES = frozenset(entry.name for entry in HOUSE)
 _CATEGORIES = {entry.name: entry.category for entry in HOUSE}

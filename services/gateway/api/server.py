@@ -16,7 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from services.gateway.api import audit, config, events, keys, problem_errors, system
+from services.gateway.api import alerts, audit, backups, config, events, keys, problem_errors, system
 from services.gateway.api.middleware import GatehouseMiddleware
 from services.gateway.api.openapi import describe
 from services.gateway.api.tools import Tools
@@ -38,7 +38,9 @@ _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 def build_app(settings: ApiSettings) -> FastAPI:
     """Return the application; `app.state.tools` is set while it runs."""
     app = FastAPI(title="Gatehouse", version="0.1.0", docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (keys.router, config.router, events.router, audit.router, system.router):
+    for module in (keys, config, events, audit, system):
+        app.include_router(module.router)
+    for router in (alerts.router, backups.router, backups.restores):
         app.include_router(router)
     problem_errors.install(app)
     describe(app)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 
 import structlog
@@ -26,6 +27,7 @@ from shared.testing import failpoints
 
 log = structlog.get_logger(__name__)
 _BACKLOG = 1024
+_COLLECT_AFTER = 50_000
 
 
 async def serve(settings: ProxySettings) -> None:
@@ -49,7 +51,8 @@ async def serve(settings: ProxySettings) -> None:
         metrics=metrics,
         settings=settings,
     )
-    tasks = [asyncio.create_task(feed.run()), asyncio.create_task(admission.summarise())]
+    works = (feed.run(), admission.summarise(), _calm_collector(feed))
+    tasks = [asyncio.create_task(work) for work in works]
     metrics_server, _ = start_http_server(settings.metrics_port, addr=settings.bind_host)
     server = Server(
         proxy, address=settings.bind_host, port=settings.port, interface=Interfaces.RSGI, log_enabled=False,
@@ -68,3 +71,15 @@ async def serve(settings: ProxySettings) -> None:
     metrics_server.shutdown()
     await client.close()
     log.info("stopped; every record is flushed")
+
+
+async def _calm_collector(feed: ViewFeed) -> None:
+    """Keep the garbage collector from going through everything that stays, which held requests up for 30 ms at a time.
+
+    What was loaded before the first request is left out for good; what requests make dies by itself, cycles are rare.
+    """
+    gc.set_threshold(_COLLECT_AFTER)
+    while feed.view is None:
+        await asyncio.sleep(0.05)
+    gc.collect()
+    gc.freeze()

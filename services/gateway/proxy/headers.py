@@ -20,6 +20,7 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 _DROPPED = HOP_BY_HOP | _OURS
+_DROPPED_OF_ANSWERS = HOP_BY_HOP | {"x-request-id", "server-timing"}
 
 
 def build_request_head(
@@ -76,16 +77,14 @@ def _build_principal_lines(principal: Principal) -> list[str]:
 
 def filter_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the upstream's end-to-end headers; what only we may say is dropped."""
-    listed = list(headers)
+    kept = []
     named: set[str] = set()
-    for name, value in listed:
-        if name == "connection":
-            named.update(part.strip().lower() for part in value.split(","))
-    return [
-        (name, value)
-        for name, value in listed
-        if name not in HOP_BY_HOP and name not in named and name not in {"x-request-id", "server-timing"}
-    ]
+    for header in headers:
+        if header[0] == "connection":
+            named.update(part.strip().lower() for part in header[1].split(","))
+        elif header[0] not in _DROPPED_OF_ANSWERS:
+            kept.append(header)
+    return [header for header in kept if header[0] not in named] if named else kept
 
 
 def build_grace_headers(sunset: float) -> list[tuple[str, str]]:

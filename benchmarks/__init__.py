@@ -1,0 +1,1 @@
+"""Workloads measured beside peers, in one run on one machine; see README.md."""

@@ -1,0 +1,2 @@
+-- Settled deliveries are kept for a while, then forgotten.
+DELETE FROM delivery WHERE state <> 'queued' AND created_at < $1;

@@ -1,0 +1,2 @@
+-- Removes a deleted rule.
+DELETE FROM rule WHERE name = $1;

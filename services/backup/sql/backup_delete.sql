@@ -1,0 +1,2 @@
+-- A backup goes from the index.
+DELETE FROM backup WHERE backup_id = $1;
