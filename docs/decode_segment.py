@@ -1,4 +1,4 @@
-# ruff: noqa: INP001, T201  (it stands alone, and prints)
+# ruff: noqa: T201  (it stands alone, and prints)
 """Reads a backup without Gatehouse: prints a segment's messages, or checks a manifest and lists what it names.
 
 Usage: BACKUP_KEY=… python decode_segment.py OBJECT…          one JSON object a message, on stdout

@@ -148,9 +148,12 @@ class Frame:
         )
 
     async def _cancel_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Cancel until everything has ended: a cancellation that meets a driver's own clean-up can get lost."""
+        pending = {task for task in self._tasks if not task.done()}
+        while pending:
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1)
 
 
 def describe_projection(projector: Projector, row: Any) -> ProjectionState:

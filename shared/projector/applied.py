@@ -5,7 +5,7 @@ import contextlib
 
 import asyncpg
 
-from shared.db import Pool, load_statements
+from shared.db import Connection, Pool, load_statements
 
 SQL = load_statements(__file__)
 _ASK_EVERY_SECONDS = 0.25
@@ -58,14 +58,17 @@ class AppliedWaiter:
         while True:
             try:
                 async with self._pool.acquire() as connection:
-                    await connection.add_listener("projection", self._on_notify)
-                    try:
-                        while not connection.is_closed():
-                            await asyncio.sleep(1)
-                    finally:
-                        await connection.remove_listener("projection", self._on_notify)
+                    await self._listen_on(connection)
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await asyncio.sleep(0.5)
+
+    async def _listen_on(self, connection: Connection) -> None:
+        await connection.add_listener("projection", self._on_notify)
+        try:
+            while not connection.is_closed():
+                await asyncio.sleep(1)
+        finally:
+            await connection.remove_listener("projection", self._on_notify)
 
     def _on_notify(self, *_: object) -> None:
         asyncio.get_running_loop().create_task(self._wake())

@@ -83,8 +83,7 @@ class Projector:
         finally:
             self.is_active = False
             renewal.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await renewal
+            await asyncio.gather(renewal, return_exceptions=True)
 
     async def _take_lease(self) -> bool:
         name = self.projection.name

@@ -1,5 +1,7 @@
-"""Group commit without a timer: the first record of an idle recorder goes out at once; those that arrive while acks are
-in flight form the next message. Memory is bounded by reservation: room is taken before the work that will be recorded.
+"""Group commit without a timer, into memory that is bounded by reservation.
+
+The first record of an idle recorder goes out at once; those that arrive while acks are in flight form the next message.
+Room is taken before the work that will be recorded.
 """
 
 import asyncio

@@ -38,4 +38,7 @@ async def test_migrating_twice_changes_nothing(pool: Pool) -> None:
     await migrate(pool, keys)
     before = await pool.fetch("SELECT component, number, applied_at FROM schema_migration ORDER BY component, number")
     await migrate(pool, keys)
-    assert await pool.fetch("SELECT component, number, applied_at FROM schema_migration ORDER BY component, number") == before
+    assert (
+        await pool.fetch("SELECT component, number, applied_at FROM schema_migration ORDER BY component, number")
+        == before
+    )

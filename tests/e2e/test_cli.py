@@ -60,7 +60,9 @@ def test_a_rebuild_while_serving_changes_nothing(stack: Stack) -> None:
     stack.new_key(metadata={"a": [1, {"b": None}]})
     before = stack.cli("keys", "list", "--limit", "200")
     assert stack.cli("projections", "rebuild", "keys", "directory")["sequence"] > 0
-    assert [item["key_id"] for item in stack.cli("keys", "list", "--limit", "200")] == [item["key_id"] for item in before]
+    assert [item["key_id"] for item in stack.cli("keys", "list", "--limit", "200")] == [
+        item["key_id"] for item in before
+    ]
     assert stack.run("projections", "rebuild", "keys", "usage").returncode == 5
 
 
@@ -78,7 +80,9 @@ def test_a_rebuild_while_serving_changes_nothing(stack: Stack) -> None:
         (("routes", "add", "a", "/a", "ftp://h"), 1, "http"),
     ],
 )
-def test_trouble_is_one_sentence_and_an_exit_code(stack: Stack, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_trouble_is_one_sentence_and_an_exit_code(
+    stack: Stack, arguments: tuple[str, ...], code: int, words: str
+) -> None:
     done = stack.run(*arguments)
     assert done.returncode == code, done.stderr
     assert words in done.stderr

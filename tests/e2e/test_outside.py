@@ -33,7 +33,9 @@ def find(stack: Stack, source_id: str) -> dict[str, Any]:
     return eventually(lambda: stack.api.get("/api/audit/logs", params={"source_id": source_id}).json()["items"])[0]
 
 
-async def test_an_event_over_nats_becomes_an_entry_with_the_credentials_identity(stack: Stack, publisher: Client) -> None:
+async def test_an_event_over_nats_becomes_an_entry_with_the_credentials_identity(
+    stack: Stack, publisher: Client
+) -> None:
     event = build(actor="user:forged", tenant="forged", sourceseq="7", severity="high", subject="agent/a")
     headers = {"Nats-Msg-Id": f"demo/{event['id']}"}
     for _ in range(2):
@@ -71,7 +73,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("payload", "reason"), BAD)
-async def test_bad_events_go_to_quarantine_and_block_nothing(stack: Stack, publisher: Client, payload: bytes, reason: str) -> None:
+async def test_bad_events_go_to_quarantine_and_block_nothing(
+    stack: Stack, publisher: Client, payload: bytes, reason: str
+) -> None:
     known = {item["id"] for item in stack.api.get("/api/events/quarantine", params={"limit": 200}).json()["items"]}
     await publisher.jetstream().publish("ext.demo.broken", payload)
     good = build()
@@ -90,7 +94,13 @@ async def test_bad_events_go_to_quarantine_and_block_nothing(stack: Stack, publi
 
 
 async def test_what_a_publisher_may_not(stack: Stack, publisher: Client) -> None:
-    for subject in ("ext.other.x", "ext._api.default.x", "evt.keys.key.a.api_key_created", "traffic.x", "rpc.keys.generate"):
+    for subject in (
+        "ext.other.x",
+        "ext._api.default.x",
+        "evt.keys.key.a.api_key_created",
+        "traffic.x",
+        "rpc.keys.generate",
+    ):
         with pytest.raises(NatsError):
             await publisher.request(subject, b"{}", timeout=0.3)
     with pytest.raises(Exception, match=r"(?i)authorization"):
@@ -115,7 +125,9 @@ async def test_a_late_subscriber_replays_records_and_sees_no_domain_events(stack
 
 
 def test_the_three_forms_over_http(stack: Stack) -> None:
-    short = stack.api.post("/api/events", json={"event_type": "agent_deployed", "resource": "agent/x", "details": {"v": 1}})
+    short = stack.api.post(
+        "/api/events", json={"event_type": "agent_deployed", "resource": "agent/x", "details": {"v": 1}}
+    )
     assert (short.status_code, short.json()["accepted"]) == (202, 1)
     entry = find(stack, short.json()["ids"][0])
     assert (entry["source"], entry["details"], entry["resource"]) == ("/ext/default", {"v": 1}, "agent/x")
@@ -147,7 +159,9 @@ def test_the_three_forms_over_http(stack: Stack) -> None:
         (b"x" * 9_000_000, "application/json", 413),
     ],
 )
-def test_bad_events_over_http_are_refused_and_nothing_of_them_is_stored(stack: Stack, body: bytes, media_type: str, status: int) -> None:
+def test_bad_events_over_http_are_refused_and_nothing_of_them_is_stored(
+    stack: Stack, body: bytes, media_type: str, status: int
+) -> None:
     answer = stack.api.post("/api/events", content=body, headers={"content-type": media_type})
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

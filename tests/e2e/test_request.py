@@ -10,6 +10,7 @@ from tests.e2e.eventually import eventually
 from tests.fixtures.stack import Stack
 from tests.fixtures.upstreams import RawUpstream
 
+
 def find_entry(stack: Stack, request_id: str, event_type: str | None = None) -> dict[str, Any]:
     query = {"request_id": request_id} | ({"event_type": event_type} if event_type else {})
     return eventually(lambda: stack.api.get("/api/audit/logs", params=query).json()["items"])[0]
@@ -22,10 +23,19 @@ def honoured(stack: Stack, secret: str) -> httpx.Client:
 
 
 def test_a_request_is_forwarded_and_its_record_is_found(stack: Stack) -> None:
-    answer = stack.proxy.get("/demo/orders/7?x=1", headers={"User-Agent": "tester/1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    answer = stack.proxy.get(
+        "/demo/orders/7?x=1", headers={"User-Agent": "tester/1", "traceparent": f"00-{'a' * 32}-{'b' * 16}-01"}
+    )
     assert answer.status_code == 200
-    assert answer.json() == {"message": "Hello from the sample upstream.", "method": "GET", "path": "/orders/7", "received_bytes": 0}
-    assert {"auth", "limit", "upstream", "record"} <= {part.split(";")[0].strip() for part in answer.headers["server-timing"].split(",")}
+    assert answer.json() == {
+        "message": "Hello from the sample upstream.",
+        "method": "GET",
+        "path": "/orders/7",
+        "received_bytes": 0,
+    }
+    assert {"auth", "limit", "upstream", "record"} <= {
+        part.split(";")[0].strip() for part in answer.headers["server-timing"].split(",")
+    }
     entry = find_entry(stack, answer.headers["x-request-id"])
     expected = {
         "event_type": "request_completed", "method": "GET", "path": "/demo/orders/7", "endpoint": "GET /demo/orders/{id}",
@@ -122,15 +132,14 @@ def test_key_usage_comes_from_the_records(stack: Stack) -> None:
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3_000_000])
 def test_bodies_of_any_size_arrive_whole_both_ways(stack: Stack, size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
-    with RawUpstream() as upstream:
-        with upstream.routed(stack, "echo"):
-            answer = stack.proxy.post("/echo/x", content=body[:size])
-            assert answer.status_code == 200
-            assert answer.content == body[:size]
-            chunked = stack.proxy.post("/echo/x", content=iter([body[:size], b"end"]))
-            assert chunked.content == body[:size] + b"end"
-            entry = find_entry(stack, chunked.headers["x-request-id"])
-            assert (entry["bytes_in"], entry["bytes_out"]) == (size + 3, size + 3)
+    with RawUpstream() as upstream, upstream.routed(stack, "echo"):
+        answer = stack.proxy.post("/echo/x", content=body[:size])
+        assert answer.status_code == 200
+        assert answer.content == body[:size]
+        chunked = stack.proxy.post("/echo/x", content=iter([body[:size], b"end"]))
+        assert chunked.content == body[:size] + b"end"
+        entry = find_entry(stack, chunked.headers["x-request-id"])
+        assert (entry["bytes_in"], entry["bytes_out"]) == (size + 3, size + 3)
 
 
 def test_an_event_stream_is_recorded_before_its_first_byte_and_at_its_end(stack: Stack) -> None:
@@ -145,7 +154,13 @@ def test_what_the_upstream_sees(stack: Stack) -> None:
     with RawUpstream(mode="headers") as upstream, upstream.routed(stack, "seen"):
         key = stack.document["admin_key"]
         answer = stack.proxy.get(
-            "/seen/a%20b?q=%2F", headers={"X-Gatehouse-Tenant": "forged", "Authorization": "Bearer other", "Connection": "x-hop", "X-Hop": "1"}
+            "/seen/a%20b?q=%2F",
+            headers={
+                "X-Gatehouse-Tenant": "forged",
+                "Authorization": "Bearer other",
+                "Connection": "x-hop",
+                "X-Hop": "1",
+            },
         )
         head = answer.text
     lines = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in head.split("\r\n")[1:] if line}
@@ -201,7 +216,9 @@ def test_the_live_tail_resumes_without_gap_or_repeat(stack: Stack) -> None:
     start = find_entry(stack, first)["index"]
     later = [stack.proxy.get("/demo/tail").headers["x-request-id"] for _ in range(5)]
     seen: list[str] = []
-    with stack.api.stream("GET", "/api/audit/stream", params={"endpoint": "GET /demo/tail"}, headers={"Last-Event-ID": str(start)}) as answer:
+    with stack.api.stream(
+        "GET", "/api/audit/stream", params={"endpoint": "GET /demo/tail"}, headers={"Last-Event-ID": str(start)}
+    ) as answer:
         for line in answer.iter_lines():
             if line.startswith("data: "):
                 seen.append(json.loads(line[6:])["request_id"])

@@ -91,7 +91,7 @@ async def test_death_at_a_labelled_point(process: str, point: str, tmp_path: Pat
         async with load(stack, clients=8) as ledger:
             await asyncio.to_thread(eventually, log_file.exists)
             await asyncio.sleep(3)
-        assert point.split("@")[0].replace("=", " ") in log_file.read_text()
+        assert point.split("@", maxsplit=1)[0].replace("=", " ") in log_file.read_text()
         verdict = await asyncio.to_thread(compare, stack, ledger)
         assert len(ledger.answered) > 50
         assert verdict.is_clean, verdict

@@ -19,16 +19,15 @@ from standardwebhooks.webhooks import Webhook
 from cli.stack.ports import choose_port
 from services.alerts.contract import requests
 from services.alerts.contract.rules import Rule, UpdateRule
+from services.audit.contract.streams import DLQ, EXTERNAL
 from services.gateway.contract.streams import TRAFFIC
 from services.keys.contract.streams import EVENTS
-from shared.bus import Caller, RpcClient, StreamSpec, connect, declare_streams
+from shared.bus import Caller, RpcClient, connect, declare_streams
 from shared.errors import AppError
 from shared.ids import new_uuid7
 from shared.settings import CommonSettings
 from shared.testing.waiting import wait_until
 
-EXTERNAL = StreamSpec(name="EXTERNAL", subjects=("ext.>",), description="For tests.", discard_new=True)
-DLQ = StreamSpec(name="DLQ", subjects=("dlq.>",), description="For tests.")
 ADMIN = Caller(principal="user:admin", permissions=("admin",))
 SECRETS = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
 PROJECT = Path(__file__).parents[2]

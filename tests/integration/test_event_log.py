@@ -9,7 +9,19 @@ from faststream.nats.security import NatsNKey
 from nats.aio.client import Client
 from pydantic import BaseModel
 
-from shared.bus import Append, Caller, EventLog, Expectation, Operation, RpcClient, StreamSpec, WrongExpectationError, build_subject, connection_options, declare_streams
+from shared.bus import (
+    Append,
+    Caller,
+    EventLog,
+    Expectation,
+    Operation,
+    RpcClient,
+    StreamSpec,
+    WrongExpectationError,
+    build_subject,
+    connection_options,
+    declare_streams,
+)
 from shared.bus.rpc import serve_operation
 from shared.bus.streams import StreamMismatchError
 from shared.envelope import Event
@@ -29,7 +41,9 @@ def build_append(stream: str, entity: str, expected: int | None = None, kind: st
 @pytest.fixture
 async def log(nats_client: Client) -> AsyncIterator[EventLog]:
     stream = f"L{new_uuid7().replace('-', '')}"
-    await declare_streams(nats_client, (StreamSpec(name=stream, subjects=(f"{stream}.>",), description="t"),), mode="create")
+    await declare_streams(
+        nats_client, (StreamSpec(name=stream, subjects=(f"{stream}.>",), description="t"),), mode="create"
+    )
     yield EventLog(nats_client, stream)
     await nats_client.jetstream().delete_stream(stream)
 
@@ -39,7 +53,10 @@ async def test_an_entity_is_read_back_in_order(log: EventLog) -> None:
     first = await log.append([build_append(log.stream, "a", 0)])
     await log.append([build_append(log.stream, "b", 0)])
     second = await log.append([build_append(log.stream, "a", first, "changed")])
-    assert [(item.sequence, item.event.type) for item in await log.read(f"{log.stream}.a.>")] == [(first, "made"), (second, "changed")]
+    assert [(item.sequence, item.event.type) for item in await log.read(f"{log.stream}.a.>")] == [
+        (first, "made"),
+        (second, "changed"),
+    ]
 
 
 async def test_of_two_writers_one_is_refused(log: EventLog) -> None:
@@ -113,7 +130,9 @@ async def answer(body: Question, caller: Caller) -> Answer:
 async def rpc(servers: Servers, nats_client: Client) -> AsyncIterator[RpcClient]:
     settings = CommonSettings(nats_url=servers.nats_url, nats_seed_file=servers.nats_seed())
     broker = NatsBroker(
-        **connection_options(settings, name="tester"), security=NatsNKey.from_file(str(servers.nats_seed())), logger=None
+        **connection_options(settings, name="tester"),
+        security=NatsNKey.from_file(str(servers.nats_seed())),
+        logger=None,
     )
     serve_operation(broker, OPERATION, answer)
     await broker.start()
@@ -146,7 +165,9 @@ async def test_requests_run_side_by_side_for_their_callers(rpc: RpcClient) -> No
         (Question(fail="large"), Category.INVALID, "The answer is too large for one page; ask for fewer items."),
     ],
 )
-async def test_errors_arrive_typed_and_say_nothing_private(rpc: RpcClient, body: Question, category: Category, public: str) -> None:
+async def test_errors_arrive_typed_and_say_nothing_private(
+    rpc: RpcClient, body: Question, category: Category, public: str
+) -> None:
     with pytest.raises(AppError) as failed:
         await rpc.call(OPERATION, body, Caller())
     assert (failed.value.category, failed.value.public) == (category, public)

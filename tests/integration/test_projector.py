@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from services.audit.contract.streams import DLQ
 from shared.bus import StreamSpec, declare_streams
 from shared.db import Connection, Pool, migrate
 from shared.db.migrations import MigrationError
@@ -82,8 +83,7 @@ class Bench:
 async def bench(nats_client: Client, pool: Pool) -> AsyncIterator[Bench]:
     stream = f"T{new_uuid7().replace('-', '')}"
     spec = StreamSpec(name=stream, subjects=(f"{stream}.>",), description="test")
-    letters = StreamSpec(name="DLQTEST", subjects=("dlq.test",), description="test")
-    await declare_streams(nats_client, (spec, letters), mode="create")
+    await declare_streams(nats_client, (spec, DLQ), mode="create")
     await migrate(pool, __file__)
     await pool.execute(TABLE)
     made = Bench(nats_client, pool, stream)
@@ -116,7 +116,7 @@ async def test_the_same_identity_is_taken_once(bench: Bench) -> None:
     event = build_event(1)
     for _ in range(3):
         await bench.publish(event.encode())
-    bench.start(bench.build(repeats=Repeats.BY_IDENTITY))
+    bench.start(bench.build(repeats=Repeats.BY_IDENTITY, batch=2))
     await bench.publish(build_event(2).encode())
     assert await bench.wait_for(2) == [1, 2]
 
@@ -184,7 +184,7 @@ async def test_poison_is_parked_and_what_is_behind_it_goes_on(bench: Bench, nats
     await bench.publish(build_event(2).encode())
     bench.start(bench.build(on_poison=OnPoison.PARK))
     assert await bench.wait_for(2) == [1, 2]
-    letter = orjson.loads((await nats_client.jetstream().get_last_msg("DLQTEST", "dlq.test")).data)
+    letter = orjson.loads((await nats_client.jetstream().get_last_msg("DLQ", "dlq.test")).data)
     assert (letter["stream"], letter["sequence"]) == (bench.stream, 2)
     assert "not JSON" in letter["reason"]
 

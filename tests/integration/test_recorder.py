@@ -57,7 +57,9 @@ class Bench:
 @pytest.fixture
 async def bench(servers: Servers, nats_client: Client, tmp_path: Path) -> AsyncIterator[Bench]:
     stream = f"R{new_uuid7().replace('-', '')}"
-    await declare_streams(nats_client, (StreamSpec(name=stream, subjects=(f"{stream}.>",), description="t"),), mode="create")
+    await declare_streams(
+        nats_client, (StreamSpec(name=stream, subjects=(f"{stream}.>",), description="t"),), mode="create"
+    )
     async with Wire(servers.nats_url) as wire:
         settings = CommonSettings(nats_url=wire.url, nats_seed_file=servers.nats_seed())
         client = await connect(settings, name="recorder")

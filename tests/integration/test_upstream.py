@@ -62,7 +62,9 @@ def get(method: str = "GET") -> UpstreamRequest:
     return UpstreamRequest(method, f"{method} / HTTP/1.1\r\nhost: x\r\n\r\n".encode(), None)
 
 
-async def fetch(upstream: Upstream, client: UpstreamClient | None = None, method: str = "GET", **changes: object) -> tuple[int, bytes]:
+async def fetch(
+    upstream: Upstream, client: UpstreamClient | None = None, method: str = "GET", **changes: object
+) -> tuple[int, bytes]:
     response = await (client or UpstreamClient()).send(build_route(upstream, **changes), get(method))
     return response.status, (await response.read() if response.length != 0 else b"")
 

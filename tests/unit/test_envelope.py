@@ -28,7 +28,9 @@ def build(**changes: object) -> dict[str, object]:
 
 
 def test_an_event_survives_the_wire() -> None:
-    event = Event(id="1", source="/s", type="t", time="2026-01-01T00:00:00.000Z", data={"a": 1}, sourceseq="7", actor="user:u")
+    event = Event(
+        id="1", source="/s", type="t", time="2026-01-01T00:00:00.000Z", data={"a": 1}, sourceseq="7", actor="user:u"
+    )
     assert decode_event(event.encode()) == event
 
 

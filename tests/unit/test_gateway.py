@@ -19,6 +19,8 @@ from services.keys.contract.view import KeyEntry, RouteEntry
 PEPPER = bytes(32)
 KEY = complete_key("live", "A" * 12, "b" * 32)
 
+GRACE = {"mac": "0" * 64, "previous_mac": compute_mac(PEPPER, KEY), "previous_valid_until": "2999-01-01T00:00:00Z"}
+
 
 def build_view(**changes: object) -> View:
     entry = KeyEntry(
@@ -68,7 +70,11 @@ def test_the_view_only_moves_upward() -> None:
 
 def test_a_good_key_is_its_principal() -> None:
     principal = Authenticator(PEPPER).authenticate(build_view(), KEY, "127.0.0.1")
-    assert (principal.name, principal.may("audit:read"), principal.may("keys:write")) == ("key:key_AAAAAAAAAAAA", True, False)
+    assert (principal.name, principal.may("audit:read"), principal.may("keys:write")) == (
+        "key:key_AAAAAAAAAAAA",
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
@@ -80,7 +86,7 @@ def test_a_good_key_is_its_principal() -> None:
         (complete_key("live", "B" * 12, "c" * 32), {}, "unknown"),
         (KEY, {"revoked": True}, "revoked"),
         (KEY, {"expires_at": "2020-01-01T00:00:00.000Z"}, "expired"),
-        (KEY, {"mac": "0" * 64, "previous_mac": compute_mac(PEPPER, KEY), "previous_valid_until": "2020-01-01T00:00:00Z"}, "rotated"),
+        (KEY, GRACE | {"previous_valid_until": "2020-01-01T00:00:00Z"}, "rotated"),
         (KEY, {"allowed_ips": ("10.0.0.0/8",)}, "ip_not_allowed"),
         ("gk_live_" + "é" * 50, {}, "malformed"),
         ("gk_" + "x" * 10_000, {}, "malformed"),
@@ -93,8 +99,7 @@ def test_a_bad_key_is_refused_and_the_record_says_why(key: str, changes: dict[st
 
 
 def test_the_old_secret_works_within_its_grace() -> None:
-    grace = {"mac": "0" * 64, "previous_mac": compute_mac(PEPPER, KEY), "previous_valid_until": "2999-01-01T00:00:00Z"}
-    assert Authenticator(PEPPER).authenticate(build_view(**grace), KEY, "127.0.0.1").sunset is not None
+    assert Authenticator(PEPPER).authenticate(build_view(**GRACE), KEY, "127.0.0.1").sunset is not None
 
 
 @given(st.text(alphabet="0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", min_size=12, max_size=12))
@@ -121,7 +126,9 @@ def test_bundles_and_nobody_grants_what_they_lack() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(0, 3)), max_size=120), st.integers(1, 20))
-def test_a_window_never_admits_more_than_twice_and_denied_ones_do_not_count(steps: list[tuple[float, int]], limit: int) -> None:
+def test_a_window_never_admits_more_than_twice_and_denied_ones_do_not_count(
+    steps: list[tuple[float, int]], limit: int
+) -> None:
     """The two-cell estimate bounds any 60 s to below twice the limit, and one cell to the limit."""
     limiter, now = Limiter(), 0.0
     cells: dict[int, int] = {}
@@ -144,7 +151,14 @@ def test_endpoints_are_templates_and_bounded() -> None:
     assert build_template("/orders/7/items/0197c2f4-7d2e-7000-8000-000000000000") == "/orders/{id}/items/{id}"
     assert build_template("/v1/orders/list") == "/v1/orders/list"
     names = EndpointNames()
-    seen = {names.name("r", "GET", f"/{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyzabcd'[n // 100 % 10]}{'efghijklmn'[n // 1000]}") for n in range(1500)}
+    seen = {
+        names.name(
+            "r",
+            "GET",
+            f"/{'abcdefghij'[n % 10]}{'klmnopqrst'[n // 10 % 10]}{'uvwxyzabcd'[n // 100 % 10]}{'efghijklmn'[n // 1000]}",
+        )
+        for n in range(1500)
+    }
     assert len(seen) == 1001
     assert "other" in seen
 
@@ -184,4 +198,7 @@ def test_second_names_lead_to_the_main_path(method: str, path: str, resolved: tu
 
 
 def test_second_names_of_parameters() -> None:
-    assert resolve_alias("GET", "/admin/audit/logs", b"user_id=key%3Ax&severity=high")[2] == b"actor=key%3Ax&severity_filter=high"
+    assert (
+        resolve_alias("GET", "/admin/audit/logs", b"user_id=key%3Ax&severity=high")[2]
+        == b"actor=key%3Ax&severity_filter=high"
+    )

@@ -1,3 +1,5 @@
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ def test_intervals_are_disjoint_ordered_and_do_not_touch(numbers: list[int]) -> 
         intervals.add(number)
     parts = intervals.intervals()
     assert all(first <= last for first, last in parts)
-    assert all(left[1] + 1 < right[0] for left, right in zip(parts, parts[1:], strict=False))
+    assert all(left[1] + 1 < right[0] for left, right in itertools.pairwise(parts))
     assert IntervalSet(parts).intervals() == parts
 
 
