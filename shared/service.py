@@ -6,8 +6,11 @@ FastStream carries the requests, the life cycle, AsyncAPI, metrics and traces; t
 
 import asyncio
 import contextlib
+import os
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import structlog
@@ -40,6 +43,7 @@ from shared.testing import failpoints
 
 log = structlog.get_logger(__name__)
 Handler = Callable[[Request], Awaitable[Response]]
+_STOP_BOUND_SECONDS = 8.0
 
 
 class ServiceSettings(StoreSettings):
@@ -198,4 +202,18 @@ def run_service(name: str, settings: ServiceSettings, build: Callable[[Any], Asg
         loop="uvloop",
         lifespan="on",
     )
-    uvicorn.Server(config).run()
+    _BoundedServer(config).run()
+
+
+class _BoundedServer(uvicorn.Server):
+    """Stops gracefully, but for certain: drivers may wait for ever for a NATS or Postgres that stopped before us.
+
+    Nothing is lost by leaving: what is not committed is delivered again.
+    """
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop, and set the bound."""
+        super().handle_exit(sig, frame)
+        bound = threading.Timer(_STOP_BOUND_SECONDS, os._exit, (1,))
+        bound.daemon = True
+        bound.start()
