@@ -18,6 +18,7 @@ _EXTENSIONS = (
     "actor", "tenant", "severity", "requestid", "traceparent", "causationid", "sourceseq", "origin", "onbehalfof",
     "replaces",
 )  # fmt: skip
+_OPTIONAL = frozenset({"time", "subject", *_EXTENSIONS})
 
 
 class EnvelopeError(ValueError):
@@ -102,15 +103,11 @@ def parse_event(document: Any) -> Event:
     version = document.get("schemaversion", 1)
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise EnvelopeError("schemaversion must be a positive integer")
+    # Only what is there is looked at: readers parse every record, and most attributes are absent from most of them.
+    texts: dict[str, Any] = {name: _take_text(document, name) for name in _OPTIONAL & document.keys()}
+    texts["time"] = texts.get("time") or ""
     return Event(
-        id=document["id"],
-        source=document["source"],
-        type=document["type"],
-        time=_take_text(document, "time") or "",
-        subject=_take_text(document, "subject"),
-        data=data,
-        schemaversion=version,
-        **{name: _take_text(document, name) for name in _EXTENSIONS},
+        id=document["id"], source=document["source"], type=document["type"], data=data, schemaversion=version, **texts
     )
 
 

@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessSpec:
-    """A row of the table of processes; `ready_url` is asked over HTTP, `stop_signal` asks for a graceful end."""
+    """A row of the table of processes; `ready_url` is asked over HTTP, `stop_signal` asks for a graceful end.
+
+    `niceness` as of nice(2): on a busy machine the doors go first, and readers of what is durable already follow.
+    """
 
     name: str
     command: list[str]
@@ -35,6 +38,7 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 15.0
     account: Account = OURSELVES
+    niceness: int = 0
     working_folder: Path | None = None
 
     @property
@@ -96,7 +100,7 @@ class Process:
                 group=gid,
                 extra_groups=[] if uid is not None else None,
                 process_group=0,
-                preexec_fn=_die_with_parent(self.spec.stop_signal),
+                preexec_fn=_prepare_child(self.spec.stop_signal, self.spec.niceness),
             )
 
     async def _keep_running(self) -> None:
@@ -114,10 +118,11 @@ class Process:
             await self._spawn()
 
 
-def _die_with_parent(stop_signal: signal.Signals) -> Callable[[], None]:
-    """Return what makes the kernel stop the child when the supervisor is killed, so that none is left behind."""
+def _prepare_child(stop_signal: signal.Signals, niceness: int) -> Callable[[], None]:
+    """Return what a child does first: ask the kernel to stop it when the supervisor is killed, and take its place."""
 
     def ask_kernel() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
+        os.nice(niceness)
 
     return ask_kernel

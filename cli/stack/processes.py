@@ -12,6 +12,7 @@ from cli.stack.postgres import Postgres
 from cli.stack.process import ProcessSpec
 
 PROJECT = Path(__file__).parents[2]
+_NICENESS = {"postgres": 5, "keys": 5, "audit": 10, "alerts": 10, "backup": 15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ def build_infrastructure(home: Home, postgres: Postgres, nats_config: Path) -> l
             stop_signal=signal.SIGINT,
             account=postgres.account,
             working_folder=home.sockets,
+            niceness=_NICENESS["postgres"],
         ),
         ProcessSpec(
             name="nats",
@@ -93,4 +95,5 @@ def _service(home: Home, name: str, module: str, ready_url: str, environment: di
         environment=environment | failpoints,
         ready_url=ready_url,
         working_folder=PROJECT,
+        niceness=_NICENESS.get(name, 0),
     )

@@ -20,8 +20,9 @@ from shared.projector.consumer import DeliveryGapError, StreamReader
 from shared.projector.dead_letters import park
 from shared.projector.faults import Fault, FencedError, classify
 from shared.projector.metrics import ProjectionMetrics
-from shared.projector.projection import Delivery, OnPoison, Projection, Repeats, receive
+from shared.projector.projection import Delivery, OnPoison, Projection, Received, Repeats, receive
 from shared.projector.repeats import NumberedSources, keep_unseen
+from shared.telemetry import tracing
 from shared.testing import failpoints
 
 SQL = load_statements(__file__)
@@ -191,7 +192,11 @@ class Projector:
 
     async def _commit(self, messages: Sequence[Msg]) -> None:
         received = [item for message in messages for item in receive(self.projection, message)]
-        last = messages[-1].metadata
+        traceparent = received[0].event.traceparent if received else None
+        with tracing.consume(f"{self.projection.find_stream} {self.projection.name}", traceparent):
+            await self._commit_received(received, messages[-1].metadata)
+
+    async def _commit_received(self, received: list[Received], last: Msg.Metadata) -> None:
         if self.projection.prepare:
             await self.projection.prepare(Delivery(received, last.sequence.stream))
         async with self._pool.acquire() as connection, connection.transaction():

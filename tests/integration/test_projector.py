@@ -7,6 +7,10 @@ import orjson
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.audit.contract.streams import DLQ
 from shared.bus import StreamSpec, declare_streams
@@ -265,3 +269,23 @@ async def test_a_changed_migration_is_refused(pool: Pool) -> None:
     await pool.execute("UPDATE schema_migration SET sha256 = 'other' WHERE number = 1")
     with pytest.raises(MigrationError, match="was changed after it was applied"):
         await migrate(pool, __file__)
+
+
+async def test_a_trace_goes_on_in_the_consumer(bench: Bench) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    event = Event(
+        id=new_uuid7(), source="/t", type="t", time="", data={"number": 1},
+        traceparent=f"00-{trace_id}-b7ad6b7169203331-01",
+    )  # fmt: skip
+    await bench.publish(event.encode())
+    bench.start(bench.build())
+    await bench.wait_for(1)
+
+    async def continued() -> bool:
+        return trace_id in {f"{span.context.trace_id:032x}" for span in exporter.get_finished_spans()}
+
+    await wait_until(continued)
