@@ -24,10 +24,10 @@ def decode_records(message: Msg) -> list[Event]:
 
 
 async def append_to_log(connection: Connection, delivery: Delivery) -> None:
-    """Add the events to the log; a record that names the boot it replaces closes that one."""
+    """Add the events to the log; a record that names the boots it replaces closes them."""
     for item in delivery.received:
-        if item.event.replaces:
-            await connection.execute(SQL["closed_source_insert"], item.event.replaces, item.event.source)
+        for replaced in (item.event.replaces or "").split():
+            await connection.execute(SQL["closed_source_insert"], replaced, item.event.source)
     await append_entries(connection, [build_row(item) for item in delivery.received])
 
 

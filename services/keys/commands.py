@@ -4,10 +4,12 @@ Runs on every replica, several at once. A conflict is tried again a few times; a
 readable within the bound is answered from the fold with `applied` false.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import structlog
 from pydantic import BaseModel
 
 from services.keys.contract.credentials import PEPPER_VERSION, complete_key, compute_mac, read_key_id
@@ -39,10 +41,11 @@ from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import Append, Caller, WrongExpectationError, build_subject
 from shared.clock import Clock, format_time
-from shared.errors import conflict, not_found
+from shared.errors import AppError, conflict, not_found
 from shared.ids import random_base62
 from shared.projector import AppliedWaiter
 
+log = structlog.get_logger(__name__)
 DIRECTORY = "directory"
 _ATTEMPTS = 5
 T = TypeVar("T")
@@ -79,8 +82,14 @@ class KeyCommands:
         key_id = read_key_id(key_text)
         if key_id is None:
             raise ValueError("ADMIN_KEY is not a well-formed key")
-        if await self._store.load("key", key_id):
-            return
+        while True:
+            try:
+                if await self._store.load("key", key_id):
+                    return
+                break
+            except AppError as error:
+                log.warning("the administrator's key waits", reason=error.public)
+                await asyncio.sleep(1)
         body = GenerateKey(name="administrator", permissions=["admin"], rate_limit=1_000_000, owner="user:admin")
         try:
             await self._create(body, key_text, Caller(principal="service:keys", permissions=("*",)))
@@ -100,7 +109,7 @@ class KeyCommands:
             key_id=key_id,
             name=body.name,
             tenant=tenant,
-            owner=body.owner or caller.principal,
+            owner=(body.owner if allows(caller.permissions, "keys:write") else None) or caller.principal,
             created_by=body.created_by or caller.principal,
             permissions=permissions,
             rate_limit=body.rate_limit,
@@ -130,6 +139,8 @@ class KeyCommands:
             raise lacking(refused)
 
         def decide(key: Key | None, _: datetime) -> list[BaseModel]:
+            if key and (refused := find_lacking(caller.permissions, key.permissions)):
+                raise lacking(refused)
             return decide_update(key, body)
 
         return await self._change(command.key_id, caller, decide)
@@ -150,6 +161,8 @@ class KeyCommands:
         secret_text = complete_key(self._settings.key_environment, public_id, random_base62(32))
 
         def decide(key: Key | None, now: datetime) -> list[BaseModel]:
+            if key and (refused := find_lacking(caller.permissions, key.permissions)):
+                raise lacking(refused)  # whoever rotates a key holds it afterwards
             return decide_rotate(key, self._seal(secret_text), grace_seconds=grace_seconds, now=now)
 
         key, applied = await self._run(command.key_id, caller, decide)

@@ -10,7 +10,7 @@ from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
 from services.keys.contract.events import CATALOGUE, RouteChanged
-from services.keys.contract.requests import Route
+from services.keys.contract.requests import ReadRoute
 from services.keys.contract.view import KEY_PREFIX, ROUTE_PREFIX, KeyEntry, RouteEntry
 from services.keys.domain import Key, evolve
 from services.keys.store import SQL, KeyStore
@@ -76,14 +76,16 @@ async def _project_route(connection: Connection, item: Received) -> None:
 async def project_usage(connection: Connection, delivery: Delivery) -> None:
     """Count requests by key: in all, and by hour."""
     hours: dict[tuple[str, datetime], list[int]] = defaultdict(lambda: [0, 0])
+    counts: dict[str, int] = defaultdict(int)
     last: dict[str, tuple[datetime, str | None]] = {}
     for item in delivery.received:
         key_id = item.event.data.get("key_id")
-        if not isinstance(key_id, str) or not key_id.startswith("key_"):
+        if item.event.type == "request_started" or not isinstance(key_id, str) or not key_id.startswith("key_"):
             continue
         moment = parse_time(item.event.time)
         cell = hours[key_id, moment.replace(minute=0, second=0, microsecond=0)]
         cell[0] += 1
+        counts[key_id] += 1
         cell[1] += int(item.event.data.get("status_code", 0)) >= _ERROR_STATUS
         if key_id not in last or last[key_id][0] <= moment:
             last[key_id] = (moment, item.event.data.get("ip_address"))
@@ -96,7 +98,6 @@ async def project_usage(connection: Connection, delivery: Delivery) -> None:
         [hours[place][0] for place in ordered], [hours[place][1] for place in ordered],
     )  # fmt: skip
     keys = sorted(last)
-    counts = {key: sum(cell[0] for (key_id, _), cell in hours.items() if key_id == key) for key in keys}
     await connection.execute(
         SQL["key_usage_add"], keys, [counts[key] for key in keys], [last[key][0] for key in keys],
         [last[key][1] for key in keys],
@@ -123,7 +124,7 @@ class ViewWriter:
             elif kind == "route":
                 data = CATALOGUE.read(item.event)
                 assert isinstance(data, RouteChanged)  # noqa: S101  (narrowing)
-                route = Route.model_validate(data.route) if data.route else None
+                route = ReadRoute.model_validate(data.route) if data.route else None
                 await self._put_entry(f"{ROUTE_PREFIX}{entity_id}", RouteEntry(sequence=item.sequence, route=route))
 
     async def _put(self, name: str, item: Received, key_id: str) -> None:

@@ -80,8 +80,9 @@ class StreamReader:
         except (nats.errors.TimeoutError, TimeoutError):
             return []
         for message in messages:
-            if message.metadata.sequence.consumer != self._delivered + 1:
-                raise DeliveryGapError(f"delivery {message.metadata.sequence.consumer} after {self._delivered}")
+            meta = message.metadata
+            if meta.sequence.consumer != self._delivered + 1 or meta.num_delivered != 1:
+                raise DeliveryGapError(f"delivery {meta.sequence.consumer} after {self._delivered}")
             self._delivered += 1
         return messages
 

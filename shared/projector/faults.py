@@ -2,11 +2,18 @@
 
 from enum import Enum
 
+import asyncpg
 import nats.errors
 import nats.js.errors
 
 from shared.db import is_transient
 from shared.envelope import EnvelopeError
+
+_DATA_ERRORS = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.exceptions.ProgramLimitExceededError,
+)
 
 
 class Fault(Enum):
@@ -33,4 +40,6 @@ def classify(error: BaseException) -> Fault:
         return Fault.POISON
     if is_transient(error) or isinstance(error, (nats.errors.Error, nats.js.errors.Error)):
         return Fault.RETRY
+    if isinstance(error, asyncpg.PostgresError) and not isinstance(error, _DATA_ERRORS):
+        return Fault.RETRY  # a failover, a missing right, a table between two migrations: nothing that the event did
     return Fault.POISON

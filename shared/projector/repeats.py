@@ -7,7 +7,7 @@ from typing import cast
 import asyncpg
 
 from shared.db import Connection, load_statements
-from shared.envelope import EnvelopeError
+from shared.envelope import EnvelopeError, Event
 from shared.projector.intervals import IntervalSet
 from shared.projector.projection import Received
 
@@ -70,11 +70,16 @@ def _read_number(item: Received) -> int:
     return int(text)
 
 
+def _identify(event: Event) -> str:
+    """Return what tells an event from any other: its source, the one it gave itself (origin), and its id there."""
+    return f"{event.source}\0{event.origin or ''}\0{event.id}"
+
+
 async def keep_unseen(connection: Connection, projection: str, received: Sequence[Received]) -> list[Received]:
     """Return the events whose (source, id) is new, within the batch too, and note them in this transaction."""
     by_digest: dict[bytes, Received] = {}
     for item in received:
-        digest = hashlib.sha256(f"{item.event.source}\0{item.event.id}".encode()).digest()
+        digest = hashlib.sha256(_identify(item.event).encode()).digest()
         by_digest.setdefault(digest, item)
     rows = await connection.fetch(SQL["seen_insert"], projection, list(by_digest))
     fresh = {row["digest"] for row in rows}

@@ -76,6 +76,7 @@ class Recorder:
         self._subject = subject
         self._folder = folder
         self._boot = source.rsplit("/", 1)[-1]
+        self._note = folder / f"{source.rsplit('/', 2)[-2]}.boot"
         self._spool = Spool(folder, self._boot, max_bytes=self.limits.spool_bytes)
         self._loop = asyncio.get_running_loop()
         self._next_number = 1
@@ -147,8 +148,9 @@ class Recorder:
         document["id"] = new_uuid7()
         document["source"] = self.source
         document["sourceseq"] = str(self._next_number)
-        if self._replaces is not None:
-            document["replaces"], self._replaces = self._replaces, None
+        replaces, self._replaces = self._replaces, None
+        if replaces is not None:
+            document["replaces"] = replaces
         self._next_number += 1
         encoded = orjson.dumps(document)
         if self._open.size + len(encoded) > self.limits.message_bytes:
@@ -157,6 +159,8 @@ class Recorder:
         ticket.records.append(encoded)
         ticket.size += len(encoded) + 1
         self._held_bytes += len(encoded)
+        if replaces is not None:
+            ticket.settled.add_done_callback(lambda _: self._note.write_text(self.source))
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
@@ -232,11 +236,14 @@ class Recorder:
             self._spool_has_work.clear()
             while self._to_spool:
                 group = list(self._to_spool)
+                self._spool.begin_append()
                 try:
                     places = await asyncio.to_thread(self._spool.append, [sent.message for sent in group])
                 except OSError as error:
+                    self._spool.end_append()
                     await self._note_broken_spool(error)
                     continue
+                self._spool.end_append()
                 del self._to_spool[: len(group)]
                 self._spool_is_broken = False
                 self._spool.note(places)
@@ -286,16 +293,18 @@ class Recorder:
             self.is_live = True
 
     async def _adopt(self) -> None:
-        """Drain what earlier boots left in the folder; only then may a record say that it replaces the last boot."""
+        """Drain what earlier boots left in the folder; only then may a record say which boots it replaces.
+
+        The note names every boot that no durable record has replaced yet, this one last.
+        """
         for orphan in adopt_orphans(self._folder):
             for message in orphan.messages():
                 while not await self._publish_and_wait(message):
                     await asyncio.sleep(_PROBE_PAUSE_SECONDS)
             orphan.remove()
-        note = self._folder / f"{self.source.rsplit('/', 2)[-2]}.boot"
-        if note.exists():
-            self._replaces = note.read_text()
-        note.write_text(self.source)
+        earlier = self._note.read_text().split() if self._note.exists() else []
+        self._replaces = " ".join(earlier) or None
+        self._note.write_text(" ".join([*earlier, self.source]))
 
     async def _publish_and_wait(self, message: Frozen) -> bool:
         headers = {"Nats-Msg-Id": message.id, "Content-Type": BATCH_CONTENT_TYPE}

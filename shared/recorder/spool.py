@@ -50,7 +50,16 @@ class Spool:
         self._lock_path = folder / f"{boot}.lock"
         self._lock = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._is_appending = False
         self.size_bytes = 0
+
+    def begin_append(self) -> None:
+        """Say, in the event loop, that `append` is about to run in a thread: its file must stay until it is done."""
+        self._is_appending = True
+
+    def end_append(self) -> None:
+        """Say that `append` is done, noted or failed."""
+        self._is_appending = False
 
     def __len__(self) -> int:
         return len(self._places)
@@ -108,6 +117,8 @@ class Spool:
         self.size_bytes -= place.size
         if not self._places or self._places[0].path != place.path:
             if self._segment == place.path:
+                if self._is_appending:
+                    return  # the file grows right now; it goes with the last message that is written to it
                 self._start_segment()
             place.path.unlink(missing_ok=True)
 

@@ -1,6 +1,7 @@
 """/api/events: publishing from outside by HTTP, reading one's own, and the quarantine."""
 
 import asyncio
+import hashlib
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -140,7 +141,10 @@ def _build_event(document: Any, *, is_short: bool, caller: Caller) -> Event:
 
 
 def _check(event: Event) -> None:
-    payload = event.encode()
+    try:
+        payload = event.encode()
+    except TypeError as error:
+        raise ProblemError(build_problem("invalid", f"An event must be plain JSON: {error}")) from error
     if len(payload) > MAX_EVENT_BYTES:
         raise ProblemError(build_problem("too_large", f"An event may have at most {MAX_EVENT_BYTES} bytes."))
     try:
@@ -148,7 +152,7 @@ def _check(event: Event) -> None:
             raise EnvelopeError("an event must not hold a zero byte")
         check_external(event.type, event.data, event.severity, ours=HOUSE_NAMES)
         parse_time(event.time)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ProblemError(build_problem("invalid", str(error))) from error
 
 
@@ -162,6 +166,9 @@ def _read_cloudevent(document: Any) -> Event:
 def _read_short(document: Any) -> Event:
     try:
         short = ShortEvent.model_validate(document)
+        time = format_time(short.timestamp) if short.timestamp else ""
+    except OverflowError as error:
+        raise ProblemError(build_problem("invalid", "timestamp is out of range")) from error
     except ValueError as error:
         first = error.errors()[0]  # type: ignore[attr-defined]
         where = ".".join(str(part) for part in first["loc"]) or "body"
@@ -179,7 +186,7 @@ def _read_short(document: Any) -> Event:
         id=new_uuid7(),
         source="",
         type=short.event_type,
-        time=format_time(short.timestamp) if short.timestamp else "",
+        time=time,
         subject=short.resource,
         severity=short.severity,
         actor=short.actor,
@@ -189,7 +196,8 @@ def _read_short(document: Any) -> Event:
 
 async def _publish(stream: Any, event: Event, caller: Caller) -> None:
     subject = build_subject("ext", API_SOURCE, caller.tenant, event.type)
-    headers = {"Nats-Msg-Id": f"{event.source}/{event.id}", "Content-Type": CONTENT_TYPE}
+    identity = hashlib.sha256(f"{event.source}\0{event.origin or ''}\0{event.id}".encode()).hexdigest()
+    headers = {"Nats-Msg-Id": identity, "Content-Type": CONTENT_TYPE}
     await stream.publish(subject, event.encode(), headers=headers, timeout=5)
 
 
@@ -208,7 +216,7 @@ async def list_event_types() -> EventTypePage:
 
 
 @router.get("/stats")
-@needs("audit:read")
+@needs("audit:read", "audit:read:own")
 async def count_events(asker: AskerDep, query: Annotated[requests.TimeRange, Query()]) -> requests.EventStats:
     """Count a span of time by type and source."""
     return await asker.ask(requests.STATS, query)

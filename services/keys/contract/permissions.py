@@ -3,9 +3,11 @@
 Stored and returned as given; expanded only to decide.
 """
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+_PROXY = re.compile(r"proxy:(\*|[a-z0-9][a-z0-9_-]{0,62})")
 RESOURCES = ("keys", "users", "config", "audit", "events", "alerts", "backups", "system")
 _READ = frozenset(f"{resource}:read" for resource in RESOURCES) | {"proxy:*"}
 _WRITE = _READ | {f"{resource}:write" for resource in RESOURCES} | {"events:publish"}
@@ -23,7 +25,7 @@ def is_known(permission: str) -> bool:
     """Say whether a permission or bundle exists; `proxy:<route>` does for every route name."""
     if permission in _BUNDLES or permission in _SINGLE or permission in _SPECIAL:
         return True
-    return permission.startswith("proxy:") and len(permission) > len("proxy:")
+    return _PROXY.fullmatch(permission) is not None
 
 
 @lru_cache(maxsize=4096)

@@ -1,10 +1,11 @@
 """What keys can be asked to do, and what it answers (http-api.md, http-examples.md)."""
 
 import ipaddress
-import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+import orjson
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from services.keys.contract.permissions import is_known
@@ -12,6 +13,8 @@ from shared.bus import Operation
 
 KeyStatus = Literal["active", "rotating", "revoked", "expired"]
 _MOST_METADATA_KEYS = 100
+_MOST_METADATA_BYTES = 16 * 1024
+_FIRST_YEAR, _LAST_YEAR = 2000, 9000
 
 
 def _check_text(value: str) -> str:
@@ -33,14 +36,21 @@ def _check_network(value: str) -> str:
 def _check_metadata(value: dict[str, Any]) -> dict[str, Any]:
     if len(value) > _MOST_METADATA_KEYS:
         raise ValueError(f"must have at most {_MOST_METADATA_KEYS} members")
-    if "\\u0000" in ascii_json(value):
+    try:
+        encoded = orjson.dumps(value)
+    except TypeError as error:
+        raise ValueError(f"must be plain JSON: {error}") from error
+    if len(encoded) > _MOST_METADATA_BYTES:
+        raise ValueError(f"must have at most {_MOST_METADATA_BYTES} bytes as JSON")
+    if b"\\u0000" in encoded:
         raise ValueError("must not hold a zero byte")
     return value
 
 
-def ascii_json(value: object) -> str:
-    """Return a value as JSON in ASCII, to look for what no store takes. Raises ValueError for what is no JSON."""
-    return json.dumps(value, allow_nan=False)
+def _check_expiry(value: datetime) -> datetime:
+    if not _FIRST_YEAR <= value.year < _LAST_YEAR:
+        raise ValueError(f"must be between the years {_FIRST_YEAR} and {_LAST_YEAR}")
+    return value
 
 
 def _check_upstream(value: str) -> str:
@@ -72,6 +82,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVali
 Permission = Annotated[str, StringConstraints(max_length=100), AfterValidator(_check_permission)]
 Network = Annotated[str, StringConstraints(max_length=50), AfterValidator(_check_network)]
 Metadata = Annotated[dict[str, Any], AfterValidator(_check_metadata)]
+Expiry = Annotated[AwareDatetime, AfterValidator(_check_expiry)]
 RateLimit = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
@@ -93,7 +104,7 @@ class GenerateKey(_Body):
     owner: Text | None = None
     created_by: Text | None = None
     expires_in_days: Annotated[int, Field(ge=1, le=36500)] | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Expiry | None = None
     allowed_ips: Annotated[list[Network], Field(max_length=100)] = []
     metadata: Metadata = {}
     credits: Annotated[int, Field(ge=0, le=2**53)] | None = None
@@ -167,7 +178,7 @@ class UpdateKey(_Body):
     rate_limit: RateLimit | None = None
     allowed_ips: Annotated[list[Network], Field(max_length=100)] | None = None
     metadata: Metadata | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Expiry | None = None
 
 
 class RotateKey(_Body):
@@ -220,7 +231,7 @@ class KeyPage(BaseModel):
 class FindKey(_Body):
     """One key by id."""
 
-    key_id: str
+    key_id: Text
 
 
 class RouteRateLimit(_Body):
@@ -266,6 +277,12 @@ class Route(_Body):
     pass_credential: bool = False
 
 
+class ReadRoute(Route):
+    """A route as a gateway reads it: tolerant of fields that a newer keys service added."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
 class PutRoute(_Body):
     """Create or replace a route; `must_be_new` for POST."""
 
@@ -284,7 +301,7 @@ class RouteStored(BaseModel):
 class RouteName(_Body):
     """One route by name."""
 
-    name: str
+    name: Text
 
 
 class RouteDeleted(BaseModel):

@@ -6,7 +6,7 @@ An entry carries its entity's last sequence; a lower one never replaces a higher
 
 from pydantic import BaseModel, ConfigDict
 
-from services.keys.contract.requests import Route
+from services.keys.contract.requests import ReadRoute
 
 KEY_PREFIX = "key."
 ROUTE_PREFIX = "config.route."
@@ -38,4 +38,4 @@ class RouteEntry(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     sequence: int
-    route: Route | None
+    route: ReadRoute | None
