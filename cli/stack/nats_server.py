@@ -25,12 +25,33 @@ def build_permissions() -> dict[str, dict[str, Any]]:
     table = json.loads(USERS_FILE.read_text())
     return {
         user: {
-            "publish": {"allow": table[user]["publish"]},
+            "publish": {
+                "allow": table[user]["publish"],
+                "deny": _list_consumer_subjects(table[user].get("not_consumers", {})),
+            },
             "subscribe": {"allow": [f"_INBOX_{user}.>", *table[user]["subscribe"]]},
             "allow_responses": True,
         }
         for user in NATS_USERS
     }
+
+
+def _list_consumer_subjects(consumers: dict[str, list[str]]) -> list[str]:
+    """Return every subject by which the consumers of others could be made anew, read, acked or deleted."""
+    api = "$JS.API.CONSUMER"
+    return [
+        subject
+        for stream, names in consumers.items()
+        for name in names
+        for subject in (
+            f"{api}.CREATE.{stream}.{name}",
+            f"{api}.CREATE.{stream}.{name}.>",
+            f"{api}.DURABLE.CREATE.{stream}.{name}",
+            f"{api}.DELETE.{stream}.{name}",
+            f"{api}.MSG.NEXT.{stream}.{name}",
+            f"$JS.ACK.{stream}.{name}.>",
+        )
+    ]
 
 
 def write_config(home: Home, port: int, *, sync_always: bool = False) -> Path:

@@ -41,6 +41,7 @@ class Supervisor:
         self._processes: list[Process] = []
         self._sample: SampleUpstream | None = None
         self._lock = -1
+        self._has_lock = False
         self.secrets: dict[str, str] = {}
         self.ports: Ports
 
@@ -86,7 +87,8 @@ class Supervisor:
         if self._sample:
             await self._sample.stop()
         await asyncio.gather(*(process.stop() for process in infrastructure))
-        self.home.run_file.unlink(missing_ok=True)
+        if self._has_lock:
+            self.home.run_file.unlink(missing_ok=True)
 
     def urls(self) -> dict[str, str]:
         """Return where the doors are."""
@@ -106,6 +108,7 @@ class Supervisor:
                 {
                     "name": process.spec.name,
                     "pid": process.pid,
+                    "started": find_start(process.pid) if process.pid else None,
                     "ready": process.pid is not None,
                     "restarts": process.restarts,
                     "url": process.spec.url,
@@ -121,6 +124,7 @@ class Supervisor:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise AlreadyRunningError(f"A stack runs in {self.home.path} already; `gatehouse down` stops it.") from None
+        self._has_lock = True
 
     def _remembered_ports(self) -> dict[str, int]:
         try:
@@ -148,10 +152,14 @@ class Supervisor:
         except (OSError, ValueError):
             return
         deadline = time.monotonic() + 15
-        pids = [entry["pid"] for entry in left.get("processes", []) if entry["pid"]]
-        while any(_is_ours(pid) for pid in pids) and time.monotonic() < deadline:
+        started = {entry["pid"]: entry.get("started") for entry in left.get("processes", []) if entry["pid"]}
+
+        def still_running() -> list[int]:
+            return [pid for pid, moment in started.items() if moment and find_start(pid) == moment]
+
+        while still_running() and time.monotonic() < deadline:
             await asyncio.sleep(_POLL_SECONDS)
-        for pid in filter(_is_ours, pids):
+        for pid in still_running():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -184,11 +192,11 @@ async def _is_ready(client: httpx.AsyncClient, process: Process) -> bool:
     return answer.status_code == httpx.codes.OK
 
 
-def _is_ours(pid: int) -> bool:
-    """Say whether a process still runs and is of this house (a pid may have been given to somebody else since)."""
+def find_start(pid: int) -> str | None:
+    """Return what tells a process from any other that had or will have its pid: the boot, and when it started."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
-        return False
-    return state != "Z" and any(word in command for word in (b"services.", b"nats-server", b"postgres"))
+        return None
+    return None if fields[0] == "Z" else f"{boot}/{fields[19]}"

@@ -3,6 +3,7 @@
 from nats.aio.client import Client
 
 from services.audit.contract.requests import QuarantineDone, QuarantineId
+from services.audit.queries import require_all_tenants
 from services.audit.store import AuditStore
 from shared.bus import Caller
 from shared.errors import conflict, not_found
@@ -16,11 +17,12 @@ class AuditCommands:
         self._store = store
         self._client = client
 
-    async def requeue(self, body: QuarantineId, _: Caller) -> QuarantineDone:
+    async def requeue(self, body: QuarantineId, caller: Caller) -> QuarantineDone:
         """Publish the message again where it came from. Raises not_found, or conflict when it was not kept whole.
 
         A crash between publishing and closing publishes it twice: (source, id) is taken in once all the same.
         """
+        require_all_tenants(caller)
         rows = await self._store.fetch("quarantine_find", int(body.id))
         if not rows:
             raise not_found("quarantined message")
@@ -31,8 +33,9 @@ class AuditCommands:
         await self._store.fetch("quarantine_close", int(body.id))
         return QuarantineDone(id=body.id)
 
-    async def discard(self, body: QuarantineId, _: Caller) -> QuarantineDone:
+    async def discard(self, body: QuarantineId, caller: Caller) -> QuarantineDone:
         """Drop the message. Raises not_found."""
+        require_all_tenants(caller)
         if not await self._store.fetch("quarantine_close", int(body.id)):
             raise not_found("quarantined message")
         return QuarantineDone(id=body.id)

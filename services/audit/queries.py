@@ -154,8 +154,9 @@ class AuditQueries:
             quarantined=(await self._store.fetch("quarantine_count"))[0]["waiting"],
         )
 
-    async def list_quarantine(self, body: ListQuarantine, _: Caller) -> QuarantinePage:
-        """Return a page of what could not be taken in."""
+    async def list_quarantine(self, body: ListQuarantine, caller: Caller) -> QuarantinePage:
+        """Return a page of what could not be taken in. Raises forbidden: its contents are nobody's tenant yet."""
+        require_all_tenants(caller)
         after = int(body.cursor) if body.cursor else None
         rows = await self._store.fetch(f"quarantine_list_{body.order}", body.limit + 1, after)
         items = [present_quarantined(row) for row in rows[: body.limit]]
@@ -185,6 +186,12 @@ def _bound_by_caller(body: EntryFilter, caller: Caller) -> dict[str, str | None]
     if not allows(caller.permissions, "audit:read"):
         bounds["actor"] = caller.principal
     return bounds
+
+
+def require_all_tenants(caller: Caller) -> None:
+    """Refuse whoever is confined to a tenant."""
+    if not allows(caller.permissions, "tenants:all"):
+        raise AppError("forbidden", Category.FORBIDDEN, "The quarantine spans tenants: it needs tenants:all.")
 
 
 def present_entry(row: asyncpg.Record) -> Entry:

@@ -64,8 +64,8 @@ class Authenticator:
     def __init__(self, pepper: bytes) -> None:
         self._pepper = pepper
 
-    def authenticate(self, view: View, key: str, ip_address: str) -> Principal:
-        """Return the key's principal. Raises RefusedError: unauthenticated, or ip_not_allowed."""
+    def authenticate(self, view: View, key: str, ip_address: str | None) -> Principal:
+        """Return the key's principal. Raises RefusedError: unauthenticated, or ip_not_allowed (not asked when None)."""
         key_id = read_key_id(key)
         found = view.keys.get(key_id) if key_id else None
         mac = compute_mac(self._pepper, key if key_id else "")
@@ -88,7 +88,7 @@ class Authenticator:
             sunset,
             found.owner,
         )
-        if found.allowed_ips and not is_allowed(found.allowed_ips, ip_address):
+        if found.allowed_ips and ip_address is not None and not is_allowed(found.allowed_ips, ip_address):
             problem = build_problem("ip_not_allowed", "This key may not be used from this address.")
             raise RefusedError(problem, reason="ip_not_allowed", event_type="policy_denied", principal=principal)
         return principal

@@ -25,7 +25,7 @@ class EndpointNames:
 
     def name(self, route: str | None, method: str, path: str) -> str:
         """Return the endpoint of a request."""
-        endpoint = f"{method} {build_template(path)}"
+        endpoint = f"{method} {build_template(path[:_LONGEST])}"
         known = self._known.setdefault(route or "", set())
         if endpoint in known:
             return endpoint

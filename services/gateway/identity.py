@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from shared.ids import new_uuid7
 
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]%-]{0,255}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
@@ -26,12 +27,22 @@ def continue_trace(given: str | None) -> str:
     return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"
 
 
+def is_host(text: str | None) -> bool:
+    """Say whether a Host is one that can be quoted onward (RFC 3986, section 3.2.2); absent is fine."""
+    return text is None or _HOST.fullmatch(text) is not None
+
+
 class AddressFinder:
     """Finds the client's address; X-Forwarded-For is believed only from trusted proxies, read from the right."""
 
     def __init__(self, trusted: str) -> None:
         networks = tuple(part.strip() for part in trusted.split(",") if part.strip())
         self._networks = tuple(ipaddress.ip_network(network, strict=False) for network in networks)
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether any proxy is trusted at all."""
+        return bool(self._networks)
 
     def find(self, peer: str, forwarded_for: str | None) -> str:
         """Return the address without port. `peer` is `address:port` of the connection."""

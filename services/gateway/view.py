@@ -7,6 +7,10 @@ from services.keys.contract.requests import Route
 from services.keys.contract.view import KEY_PREFIX, ROUTE_PREFIX, KeyEntry, RouteEntry
 from shared.clock import parse_time
 
+_LONGEST_PREFIX = (
+    200  # of a route's path_prefix, by the contract: looking further costs time that anybody could ask for
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyView:
@@ -53,9 +57,17 @@ class View:
         elif name.startswith(ROUTE_PREFIX):
             self._apply_route(name.removeprefix(ROUTE_PREFIX), RouteEntry.model_validate_json(payload))
 
+    def drop(self, name: str) -> None:
+        """Forget an entry."""
+        if name.startswith(KEY_PREFIX):
+            self.keys.pop(name.removeprefix(KEY_PREFIX), None)
+        elif name.startswith(ROUTE_PREFIX):
+            self.routes.pop(name.removeprefix(ROUTE_PREFIX), None)
+            self._index()
+
     def find_route(self, path: str) -> RouteView | None:
         """Return the enabled route with the longest prefix of whole segments; None when there is none."""
-        prefix = path
+        prefix = path if len(path) <= _LONGEST_PREFIX else path[: _LONGEST_PREFIX + 1].rpartition("/")[0]
         while prefix:
             found = self._by_prefix.get(prefix)
             if found is not None:
@@ -93,6 +105,9 @@ class View:
         else:
             needed = tuple(entry.route.permissions) or (f"proxy:{name}",)
             self.routes[name] = RouteView(entry.route, needed, frozenset(entry.route.methods), entry.sequence)
+        self._index()
+
+    def _index(self) -> None:
         self._by_prefix = {view.route.path_prefix: view for view in self.routes.values() if view.route.enabled}
 
 

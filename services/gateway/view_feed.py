@@ -14,7 +14,6 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js import api
-from nats.js.errors import Error as JetStreamError
 
 from services.gateway.view import View
 from services.keys.contract.streams import VIEW, VIEW_BUCKET
@@ -48,7 +47,7 @@ class ViewFeed:
         while True:
             try:
                 await self._follow()
-            except (_FeedBrokenError, NatsError, JetStreamError, TimeoutError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  (an edge that must not die: without it no revocation arrives)
                 log.warning("the view is loaded again", reason=repr(error))
                 await asyncio.sleep(0.1)
 
@@ -63,6 +62,8 @@ class ViewFeed:
             fresh = View()
             delivered = 0
             if waiting == 0:
+                if self.view is not None and self.view.keys:
+                    raise _FeedBrokenError("the bucket is empty; what was known is kept until it is filled again")
                 self._install(fresh)
             while True:
                 message = await self._next(subscription, reconnects)
@@ -73,7 +74,7 @@ class ViewFeed:
                     delivered += 1
                     if message.metadata.sequence.consumer != delivered:
                         raise _FeedBrokenError("a delivery was missed")
-                    fresh.apply(message.subject.removeprefix(_PREFIX), message.data)
+                    _apply(fresh, message.subject.removeprefix(_PREFIX), message.data)
                 if delivered >= waiting:
                     self._install(fresh)
         finally:
@@ -93,6 +94,15 @@ class ViewFeed:
             with contextlib.suppress(NatsError):
                 return await subscription.next_msg(timeout=HEARTBEAT_SECONDS / 2)
         raise _FeedBrokenError("silence")
+
+
+def _apply(view: View, name: str, payload: bytes) -> None:
+    """Take an entry; one that cannot be read, or was deleted, is dropped from the view: it fails closed, alone."""
+    try:
+        view.apply(name, payload)
+    except ValueError as error:
+        log.warning("an entry of the view cannot be read", entry=name, reason=str(error)[:300])
+        view.drop(name)
 
 
 def _build_config(name: str, inbox: str) -> api.ConsumerConfig:

@@ -11,7 +11,7 @@ from services.keys.projections import ViewWriter, build_projections
 from services.keys.queries import KeyQueries
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
-from shared.bus import EventLog, wait_for_stream
+from shared.bus import EventLog, find_incarnation, wait_for_stream
 from shared.bus.rpc import serve_operation
 from shared.clock import SystemClock
 from shared.projector import AppliedWaiter
@@ -47,6 +47,7 @@ def build_app(settings: Settings) -> AsgiFastStream:
                 serve_operation(frame.broker, operation, handler)
             frame.serve_projections()
             await waiter.start()
+            await store.note_bucket(await find_incarnation(frame.client, streams.VIEW.name))
             bucket = await frame.client.jetstream().key_value(streams.VIEW_BUCKET)
             for projection in build_projections(ViewWriter(bucket, store)):
                 frame.project(projection)

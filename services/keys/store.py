@@ -88,6 +88,12 @@ class KeyStore:
         expected = Expectation(f"evt.keys.claim.{digest}.>", last.sequence if last else 0)
         return Append(build_subject("evt.keys.claim", digest, kind.name), event, expected)
 
+    async def note_bucket(self, created: str) -> None:
+        """Begin the view anew when its bucket is not the one that it was written to."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            if await connection.fetchrow(SQL["view_bucket_note"], created):
+                await connection.execute(SQL["view_restart"])
+
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """Return the rows of a query by its file's name."""
         return await self.pool.fetch(SQL[statement], *arguments)

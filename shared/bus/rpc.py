@@ -105,6 +105,8 @@ def serve_operation(broker: NatsBroker, operation: Operation[Any, Any], handler:
         headers = message.headers or {}
         if int(headers.get(_DEADLINE_HEADER, 0) or 0) < time.time() * 1000:
             return None
+        if message.raw_message.reply.startswith("$JS."):
+            return None  # a stream's message that a consumer was pointed here with is nobody's request
         return await _answer(message.body, headers.get(_PRINCIPAL_HEADER, "{}"), operation, handler)
 
 

@@ -118,6 +118,9 @@ async def test_a_late_subscriber_replays_records_and_sees_no_domain_events(stack
 
     await client.jetstream().subscribe("traffic.>", stream="TRAFFIC", cb=look)
     await asyncio.wait_for(found.wait(), 10)
+    for verb in ("DELETE", "MSG.NEXT"):
+        with pytest.raises(NatsError):
+            await client.request(f"$JS.API.CONSUMER.{verb}.TRAFFIC.audit-traffic", b"", timeout=0.3)
     for subject in ("evt.keys.>", "evt.>", "ext.>"):
         with pytest.raises(Exception, match=r"(?i)timeout|permission|no response"):
             await client.jetstream(timeout=0.5).subscribe(subject)

@@ -203,7 +203,9 @@ def test_the_log_is_paged_without_gap_or_repeat(stack: Stack) -> None:
         seen: list[int] = []
         cursor = None
         while True:
-            query = {"limit": 7, "order": order, "as_of": size} | ({"cursor": cursor} if cursor else {})
+            query = {"limit": 7, "order": order, "as_of": size, "time_range_hours": 0} | (
+                {"cursor": cursor} if cursor else {}
+            )
             page = stack.api.get("/api/audit/logs", params=query).json()
             seen += [item["index"] for item in page["items"]]
             if not (cursor := page["next_cursor"]):
@@ -244,3 +246,49 @@ def test_the_api_answers_the_same_way_everywhere(stack: Stack) -> None:
         assert "https://" not in page.text
     for second, main in (("/api/keys", "/api/keys/list"), ("/admin/audit/summary", "/api/audit/summary")):
         assert stack.api.get(second).json().keys() == stack.api.get(main).json().keys()
+
+
+def test_forged_and_malformed_headers_do_not_travel(stack: Stack) -> None:
+    with RawUpstream(mode="headers") as upstream, upstream.routed(stack, "forged"):
+        head = stack.proxy.get("/forged/x", headers={"X_Gatehouse_Tenant": "forged", "X-Forwarded-For": "6.6.6.6"}).text
+        assert "forged\r" not in head
+        assert "6.6.6.6" not in head
+        bad = stack.proxy.get("/forged/x", headers={"Host": 'a";for=1.2.3.4;x="'})
+        assert (bad.status_code, bad.json()["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "a", "expires_at": "0001-01-01T00:00:00Z"},
+        {"name": "a", "expires_at": "9999-12-31T23:59:59-12:00"},
+        {"name": "a", "permissions": ["proxy:\u0000"]},
+        {"name": "a\u0000"},
+        {"name": "a", "metadata": {"a": 2**70}},
+        {"name": "a", "metadata": {"a": "x" * 20_000}},
+        {"name": "a", "rate_limit": 0},
+        {"name": "a", "allowed_ips": ["nonsense"]},
+        {"name": "a", "unknown": 1},
+        [],
+    ],
+)
+def test_absurd_keys_are_refused_and_hurt_nobody(stack: Stack, body: object) -> None:
+    answer = stack.api.post("/api/keys/generate", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"]
+    assert stack.proxy.get("/demo/x").status_code == 200
+
+
+def test_whoever_rotates_a_key_must_hold_what_it_holds(stack: Stack) -> None:
+    writer = stack.client_for(stack.new_key(permissions=["write"])["full_key_secret"], door="api")
+    eventually(lambda: writer.get("/api/keys/list").status_code == 200)
+    admin = stack.document["admin_key"].split("_")[2][:12]
+    assert writer.post(f"/api/keys/key_{admin}/rotate", json={}).status_code == 403
+    assert writer.patch(f"/api/keys/key_{admin}", json={"rate_limit": 1}).status_code == 403
+
+
+def test_the_docs_pages_have_their_assets(stack: Stack) -> None:
+    for name in ("swagger-ui.css", "swagger-ui-bundle.js", "redoc.standalone.js"):
+        asset = httpx.get(f"{stack.document['api']}/docs/assets/{name}", trust_env=False)
+        assert asset.status_code == 200
+        assert len(asset.content) > 100_000

@@ -19,6 +19,8 @@ from shared.db.migrations import MigrationError
 from shared.envelope import Event, decode_batch, decode_event
 from shared.ids import new_uuid7
 from shared.projector import Delivery, OnPoison, PoisonError, Projection, Projector, Repeats, rebuild
+from shared.projector.consumer import DeliveryGapError, StreamReader
+from shared.projector.projector import SQL
 from shared.testing.waiting import wait_until
 
 TABLE = "CREATE TABLE applied (place bigserial PRIMARY KEY, id text NOT NULL, number bigint NOT NULL)"
@@ -289,3 +291,29 @@ async def test_a_trace_goes_on_in_the_consumer(bench: Bench) -> None:
         return trace_id in {f"{span.context.trace_id:032x}" for span in exporter.get_finished_spans()}
 
     await wait_until(continued)
+
+
+async def test_a_redelivered_message_changes_nothing(bench: Bench) -> None:
+    """Redelivery looks contiguous in the consumer's own numbers; only `num_delivered` tells it."""
+    projection = bench.build(batch=3)
+    await bench.publish(build_event(1).encode())
+    reader = StreamReader(bench.client, bench.stream, "test-tested", projection.subject_filter)
+    await reader.start(1)
+    message = (await reader.fetch(1, 1.0))[0]
+    await message.nak()
+    with pytest.raises(DeliveryGapError):
+        await reader.fetch(1, 2.0)
+    bench.start(projection)
+    await bench.publish(build_event(2).encode())
+    assert await bench.wait_for(2) == [1, 2]
+
+
+async def test_the_position_never_moves_back(bench: Bench) -> None:
+    projector = bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.publish(build_event(2).encode())
+    await bench.wait_for(2)
+    row = await bench.pool.fetchrow("SELECT token, incarnation FROM projection")
+    moved = await bench.pool.fetchrow(SQL["projection_advance"], "tested", row["token"], row["incarnation"], 2, 1)
+    assert moved is None
+    assert projector.position[1] == 2

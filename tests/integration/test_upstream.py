@@ -222,3 +222,40 @@ async def test_large_bodies_wait_for_their_reader(upstream: Upstream) -> None:
         total += len(chunk)
         assert response._connection._buffered < 4 * 1024 * 1024
     assert total == size
+
+
+async def test_an_answer_before_the_body_was_sent_ends_the_connection(upstream: Upstream) -> None:
+    """What comes next on it would be read as the rest of that body: somebody else's request, credentials and all."""
+    seen = bytearray()
+
+    async def answer_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        seen.extend(await reader.read())
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    upstream.behave = answer_early
+    client, route = UpstreamClient(), build_route(upstream)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert (await client.send(route, UpstreamRequest("POST", head, None, endless(), is_chunked=True))).status == 204
+    upstream.behave = answers(OK)
+    assert await fetch(upstream, client) == (200, b"hello")
+    assert upstream.connections == 2
+    assert b"GET" not in seen
+
+
+async def test_a_body_that_breaks_off_ends_the_exchange_at_once(upstream: Upstream) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x"
+        raise ValueError("the client left")
+
+    upstream.behave = answers(b"", pause=30)
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    request = UpstreamRequest("POST", head, None, broken(), is_chunked=True)
+    sending = UpstreamClient().send(build_route(upstream, timeout_seconds=60), request)
+    with pytest.raises(ValueError, match="left"):
+        await asyncio.wait_for(sending, 10)

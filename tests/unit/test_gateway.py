@@ -13,7 +13,7 @@ from services.gateway.proxy.paths import encode_target, normalise_path
 from services.gateway.view import View
 from services.keys.contract.credentials import complete_key, compute_mac, read_key_id
 from services.keys.contract.permissions import allows, find_lacking
-from services.keys.contract.requests import Route
+from services.keys.contract.requests import ReadRoute
 from services.keys.contract.view import KeyEntry, RouteEntry
 
 PEPPER = bytes(32)
@@ -51,7 +51,7 @@ def test_the_target_is_encoded_without_its_prefix(path: str, prefix: str, target
 def test_a_route_matches_whole_segments_and_the_longest_wins() -> None:
     view = View()
     for name, prefix in (("short", "/a"), ("long", "/a/b"), ("root", "/")):
-        route = Route(name=name, path_prefix=prefix, upstream=["http://127.0.0.1:1"])
+        route = ReadRoute(name=name, path_prefix=prefix, upstream=["http://127.0.0.1:1"])
         view.apply(f"config.route.{name}", RouteEntry(sequence=1, route=route).model_dump_json().encode())
     found = {path: view.find_route(path) for path in ("/a", "/a/bc", "/a/b/c", "/ab")}
     names = {path: route.route.name if route else None for path, route in found.items()}

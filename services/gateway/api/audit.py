@@ -1,5 +1,6 @@
 """/api/audit: the log, its counts, its completeness, and its live tail."""
 
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from pydantic import BaseModel
 from services.audit.contract import requests
 from services.audit.contract.catalogue import describe_types
 from services.gateway.api.routing import AskerDep, CallerDep, StrictRoute, ToolsDep, needs
+from services.gateway.api.tools import Tools
+from shared.bus import Caller
 from shared.errors import invalid, unavailable
 
 router = APIRouter(prefix="/api/audit", tags=["Audit"], route_class=StrictRoute)
@@ -106,13 +109,18 @@ async def follow_entries(
     if not answer.is_success:
         await answer.aclose()
         raise unavailable("the live tail")
-    return StreamingResponse(_relay(answer), media_type="text/event-stream", headers={"cache-control": "no-store"})
+    return StreamingResponse(
+        _relay(answer, caller, tools), media_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
 
 
-async def _relay(answer: httpx.Response) -> AsyncIterator[bytes]:
-    """Pass the owner's bytes on as they come, in bounded memory; the client sees the end when the owner goes."""
+async def _relay(answer: httpx.Response, caller: Caller, tools: Tools) -> AsyncIterator[bytes]:
+    """Pass the owner's bytes on as they come, in bounded memory; ends when the owner goes, or the key is revoked."""
     try:
         async for chunk in answer.aiter_raw():
+            key = tools.feed.view.keys.get(caller.credential_id or "") if tools.feed.view else None
+            if key is None or key.revoked or (key.expires_at is not None and key.expires_at <= time.time()):
+                return
             yield chunk
     except httpx.HTTPError:
         return

@@ -4,7 +4,7 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, IPvAnyAddress
 
 from services.gateway.api.routing import AskerDep, CallerDep, StrictRoute, ToolsDep, needs
 from services.gateway.api.tools import Tools
@@ -24,7 +24,7 @@ class VerifyKey(BaseModel):
     key: Annotated[str, Field(max_length=200)]
     permission: Annotated[str, Field(max_length=100)] | None = None
     cost: Annotated[int, Field(ge=0, le=1_000_000)] = 1
-    ip: Annotated[str, Field(max_length=50, pattern=r"^[0-9A-Fa-f.:]+$")] | None = None
+    ip: IPvAnyAddress | None = None
 
 
 class RateLimitState(BaseModel):
@@ -97,7 +97,7 @@ async def verify_key(body: VerifyKey, caller: CallerDep, tools: ToolsDep) -> Key
     if tools.feed.view is None:
         raise unavailable("the view")
     try:
-        principal = tools.authenticator.authenticate(tools.feed.view, body.key, body.ip or "0.0.0.0")  # noqa: S104
+        principal = tools.authenticator.authenticate(tools.feed.view, body.key, str(body.ip) if body.ip else None)
     except RefusedError as refusal:
         codes = {"revoked": "REVOKED", "expired": "EXPIRED", "ip_not_allowed": "IP_NOT_ALLOWED"}
         return KeyVerdict(valid=False, code=codes.get(refusal.reason, "NOT_FOUND"))

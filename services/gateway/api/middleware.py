@@ -6,6 +6,7 @@ The answer is held until its record is durable; an event stream's start is recor
 import time
 from dataclasses import dataclass
 
+import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,9 +19,9 @@ from services.gateway.limits import Decision
 from services.gateway.problems import CONTENT_TYPE, Problem, build_problem
 from services.gateway.proxy.headers import build_grace_headers
 from services.gateway.proxy.server import refuse_over_limit
-from services.gateway.recording import Admission
 from services.gateway.records import Trail, build_record
 
+log = structlog.get_logger(__name__)
 _OPEN_PATHS = ("/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json", "/tlog", "/.gatehouse")
 _EVENT_BY_STATUS = {401: "auth_failed", 403: "policy_denied", 429: "rate_limit_exceeded"}
 
@@ -56,6 +57,7 @@ class GatehouseMiddleware:
             scope["method"], scope["path"], scope["query_string"]
         )
         scope["raw_path"] = scope["path"].encode()
+        scope.get("extensions", {}).pop("http.response.pathsend", None)  # files, too, pass through the held answer
         headers = Headers(scope=scope)
         trail = self._begin(scope, headers)
         is_open = scope["path"].startswith(_OPEN_PATHS)
@@ -73,6 +75,9 @@ class GatehouseMiddleware:
         except BodyTooLargeError:
             problem = build_problem("too_large", f"The body is larger than {tools.settings.max_body_bytes} bytes.")
             await exchange.send_problem(problem)
+        except Exception:  # an edge that must not die: a bug is answered, and its answer recorded, like anything else
+            log.exception("unforeseen error")
+            await exchange.send_problem(build_problem("internal", "Something went wrong here."))
         finally:
             exchange.close()
 
@@ -81,7 +86,7 @@ class GatehouseMiddleware:
         return Trail(
             method=scope["method"],
             path=scope["path"],
-            ip_address=self._addresses.find(f"{host}:{port}", headers.get("x-forwarded-for")),
+            ip_address=self._addresses.find(f"{host}:{port}", ",".join(headers.getlist("x-forwarded-for")) or None),
             user_agent=headers.get("user-agent"),
             request_id=pick_request_id(headers.get("x-request-id")),
             traceparent=continue_trace(headers.get("traceparent")),
@@ -115,6 +120,7 @@ class _ApiExchange:
         self._is_recorded = is_recorded
         self._held = _Held()
         self._headers: list[tuple[str, str]] = [("x-request-id", trail.request_id)]
+        self._has_answered = False
         self._has_room = False
 
     def decide(self, headers: Headers, *, is_limited: bool) -> Principal:
@@ -154,13 +160,14 @@ class _ApiExchange:
 
     def _reserve(self) -> None:
         if self._is_recorded and not self._has_room:
-            Admission(self._tools.recorder).reserve()
+            self._tools.admission.reserve()
             self._has_room = True
 
     async def send(self, message: Message) -> None:
         """Hold the answer until it is whole and recorded; pass a stream on once its start is recorded."""
         if message["type"] == "http.response.start":
             self._held.start = message
+            self._held.body = b""
             self._trail.status = message["status"]
             self._held.is_streaming = _is_stream(message)
             if self._held.is_streaming:
@@ -193,13 +200,16 @@ class _ApiExchange:
         await self.send_problem(problem)
 
     async def send_problem(self, problem: Problem) -> None:
-        """Answer a problem found before the application answered."""
+        """Answer a problem found before the application answered; nothing when it has answered already."""
+        if self._held.is_streaming or self._has_answered:
+            return
         headers = [(b"content-type", CONTENT_TYPE.encode())]
         headers += [(name.encode(), value.encode()) for name, value in problem.headers]
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": problem.encode(self._trail.request_id)})
 
     async def _finish(self) -> None:
+        self._has_answered = True
         await self._record(None)
         await self._send_start()
         await self._send({"type": "http.response.body", "body": self._held.body})
@@ -217,6 +227,8 @@ class _ApiExchange:
         self._has_room = False
         if event_type is None and self._trail.event_type == "request_completed":
             self._trail.event_type = _EVENT_BY_STATUS.get(self._trail.status, "request_completed")
+            if self._trail.event_type != "request_completed" and self._trail.reason is None:
+                self._trail.reason = "absent" if self._trail.principal is ANONYMOUS else "lacks the permission"
         await self._tools.recorder.record(build_record(self._trail, event_type=event_type)).settled
 
     def close(self) -> None:

@@ -1,7 +1,6 @@
 """The parts of the api and how they are joined."""
 
 import asyncio
-import contextlib
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -80,7 +79,8 @@ async def open_tools(settings: ApiSettings) -> AsyncIterator[Tools]:
     client = await connect(settings, name="gateway")
     recorder = await open_recorder(client, settings, "api")
     feed = ViewFeed(client)
-    tasks = [asyncio.create_task(feed.run()), asyncio.create_task(Admission(recorder).summarise())]
+    admission = Admission(recorder)
+    tasks = [asyncio.create_task(feed.run()), asyncio.create_task(admission.summarise())]
     async with httpx.AsyncClient(trust_env=False, timeout=httpx.Timeout(10, read=None)) as http:
         yield Tools(
             settings=settings,
@@ -89,13 +89,13 @@ async def open_tools(settings: ApiSettings) -> AsyncIterator[Tools]:
             http=http,
             feed=feed,
             recorder=recorder,
+            admission=admission,
             authenticator=Authenticator(bytes.fromhex(settings.pepper.get_secret_value())),
             limiter=Limiter(),
         )
     for task in tasks:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)
     await recorder.close()
     await client.close()
 

@@ -7,6 +7,7 @@ from nats.aio.client import Client
 
 from services.gateway.authenticate import Authenticator
 from services.gateway.limits import Limiter
+from services.gateway.recording import Admission
 from services.gateway.settings import ApiSettings
 from services.gateway.view_feed import ViewFeed
 from shared.bus import RpcClient
@@ -23,6 +24,7 @@ class Tools:
     http: httpx.AsyncClient
     feed: ViewFeed
     recorder: Recorder
+    admission: Admission
     authenticator: Authenticator
     limiter: Limiter
 

@@ -1,12 +1,11 @@
 """The parts of the proxy and how they are joined."""
 
 import asyncio
-import contextlib
 import gc
 import signal
 
 import structlog
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.server.embed import Server
 from prometheus_client import start_http_server
 
@@ -47,7 +46,7 @@ async def serve(settings: ProxySettings) -> None:
         limiter=Limiter(),
         admission=admission,
         recorder=recorder,
-        forwarder=Forwarder(UpstreamClient(), recorder),
+        forwarder=Forwarder(UpstreamClient(), recorder, admission),
         metrics=metrics,
         settings=settings,
     )
@@ -56,7 +55,7 @@ async def serve(settings: ProxySettings) -> None:
     metrics_server, _ = start_http_server(settings.metrics_port, addr=settings.bind_host)
     server = Server(
         proxy, address=settings.bind_host, port=settings.port, interface=Interfaces.RSGI, log_enabled=False,
-        websockets=False, backlog=_BACKLOG,
+        websockets=False, backlog=_BACKLOG, http=HTTPModes.http1,
     )  # fmt: skip
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -65,8 +64,7 @@ async def serve(settings: ProxySettings) -> None:
     await proxy.finish()
     for task in tasks:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*tasks, return_exceptions=True)
     await recorder.close()
     metrics_server.shutdown()
     await client.close()

@@ -4,6 +4,7 @@ Strict routes hold the whole answer when it is small, else its last byte (Conten
 streams and `strict_before` routes write a durable `request_started` first. Buffered routes do not wait.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from services.gateway.authenticate import RefusedError
 from services.gateway.problems import build_problem
 from services.gateway.proxy.headers import build_request_head, filter_response_headers
 from services.gateway.proxy.paths import encode_target
+from services.gateway.recording import Admission
 from services.gateway.records import build_record
 from services.gateway.upstream import (
     UpstreamClient,
@@ -37,6 +39,10 @@ class BodyTooLargeError(Exception):
     """The request's body grew over the route's bound."""
 
 
+class BodyLateError(Exception):
+    """The client did not send its body in time."""
+
+
 class BodyBrokenOffError(Exception):
     """The client did not send what it announced."""
 
@@ -44,9 +50,10 @@ class BodyBrokenOffError(Exception):
 class Forwarder:
     """Sends a decided exchange to its upstream and its answer to the client; uses up the exchange's reservation."""
 
-    def __init__(self, client: UpstreamClient, recorder: Recorder) -> None:
+    def __init__(self, client: UpstreamClient, recorder: Recorder, admission: Admission) -> None:
         self._client = client
         self._recorder = recorder
+        self._admission = admission
 
     async def forward(self, exchange: "Exchange") -> None:
         """Forward, answer, record. Raises RefusedError, after giving the reservation back, when there is no answer."""
@@ -58,7 +65,13 @@ class Forwarder:
                 await self._record_start(exchange)
             request = await self._build_request(exchange, route)
             response = await self._client.send(route, request)
-        except (UpstreamFailedError, UpstreamTimeoutError, BodyTooLargeError, BodyBrokenOffError) as error:
+        except (
+            UpstreamFailedError,
+            UpstreamTimeoutError,
+            BodyTooLargeError,
+            BodyBrokenOffError,
+            BodyLateError,
+        ) as error:
             self._recorder.release()
             raise _explain(error) from error
         except BaseException:
@@ -68,11 +81,7 @@ class Forwarder:
         await self._answer(exchange, route, response, (time.perf_counter() - began) * 1000)
 
     async def _record_start(self, exchange: "Exchange") -> None:
-        if not self._recorder.reserve():
-            raise RefusedError(
-                build_problem("recorder_full", "The record of this request would find no room."),
-                reason="recorder_full", event_type="",
-            )  # fmt: skip
+        self._admission.reserve()
         await self._recorder.record(build_record(exchange.trail, event_type="request_started")).settled
 
     async def _build_request(self, exchange: "Exchange", route: Route) -> UpstreamRequest:
@@ -93,7 +102,7 @@ class Forwarder:
             if length > _HELD_BYTES:
                 stream = self._read_body(exchange, route, length)
             elif length:
-                body = await _read_whole(exchange)
+                body = await _read_whole(exchange, route.timeout_seconds)
         elif exchange.trail.method not in _BODYLESS:
             framing = "content-length: 0"
         head = build_request_head(
@@ -218,9 +227,12 @@ async def _send_last(out: Any, held: bytes) -> None:
         log.debug("the client left before the last byte", reason=repr(error))
 
 
-async def _read_whole(exchange: "Exchange") -> bytes:
+async def _read_whole(exchange: "Exchange", timeout_seconds: float) -> bytes:
     try:
-        body: bytes = await exchange.protocol()
+        async with asyncio.timeout(timeout_seconds):
+            body: bytes = await exchange.protocol()
+    except TimeoutError as error:
+        raise BodyLateError from error
     except Exception as error:
         raise BodyBrokenOffError from error
     exchange.trail.bytes_in = len(body)
@@ -237,6 +249,8 @@ def _explain(error: Exception) -> RefusedError:
         return _refusal("too_large", "The body is larger than this route takes.", "body too large")
     if isinstance(error, BodyBrokenOffError):
         return _refusal("malformed", "The body broke off or was malformed.", "body broken off")
+    if isinstance(error, BodyLateError):
+        return _refusal("request_timeout", "The body did not come in time.", "body late")
     if isinstance(error, UpstreamTimeoutError):
         return _refusal("upstream_timeout", "The upstream did not answer in time.", "upstream timeout")
     return _refusal("upstream_failed", "The upstream could not be reached or broke off.", str(error))

@@ -31,14 +31,13 @@ def build_request_head(
     `credential_header` names the caller's credential, which is dropped; None to pass it.
     """
     items = scope.headers.items()  # type: ignore[attr-defined]
-    connection = scope.headers.get("connection")  # type: ignore[attr-defined]
-    named = {part.strip().lower() for part in connection.split(",")} if connection else ()
+    named = find_named(items)
     query = scope.query_string  # type: ignore[attr-defined]
     lines = [f"{trail.method} {target}{'?' + query if query else ''} HTTP/1.1"]
     lines += [
         f"{name}: {value}"
         for name, value in items
-        if name not in _DROPPED and name != credential_header and name not in named
+        if name.replace("_", "-") not in _DROPPED and name != credential_header and name not in named
     ]
     host = scope.headers.get("host") or scope.authority or "localhost"  # type: ignore[attr-defined]
     if "host" not in scope.headers:  # type: ignore[attr-defined]
@@ -48,6 +47,15 @@ def build_request_head(
         lines.append(framing)
     lines.append("\r\n")
     return "\r\n".join(lines).encode("utf-8", "replace")
+
+
+def find_named(items: list[tuple[str, str]]) -> set[str]:
+    """Return the headers that the Connection headers name: they end here."""
+    named: set[str] = set()
+    for name, value in items:
+        if name == "connection":
+            named.update(part.strip().lower() for part in value.split(","))
+    return named
 
 
 def _build_own_lines(trail: Trail, host: str, scheme: str) -> list[str]:

@@ -6,9 +6,15 @@ from urllib.parse import quote
 _UNENCODED = "/:@!$&'()*+,;=~-._"
 
 
-@lru_cache(maxsize=16384)
+_LONGEST_CACHED = 512  # caches hold what is common; a flood of long paths must not fill them
+
+
 def normalise_path(path: str) -> str:
     """Return the decoded path without dot segments (RFC 3986, section 5.2.4); it always starts with a slash."""
+    return _normalise_cached(path) if len(path) <= _LONGEST_CACHED else _normalise(path)
+
+
+def _normalise(path: str) -> str:
     if not path.startswith("/"):
         path = f"/{path}"
     if "/." not in path and "\\" not in path:
@@ -25,13 +31,22 @@ def normalise_path(path: str) -> str:
     return "/" + "/".join(kept)
 
 
-@lru_cache(maxsize=16384)
+_normalise_cached = lru_cache(maxsize=8192)(_normalise)
+
+
 def encode_target(path: str, prefix: str) -> str:
     """Return the path for the upstream's request line, without the prefix (empty to keep it), percent-encoded.
 
     The HTTP server hands paths over decoded, so an encoded slash within a segment arrives as a slash (docs, decision 0004).
     """
+    return _encode_cached(path, prefix) if len(path) <= _LONGEST_CACHED else _encode(path, prefix)
+
+
+def _encode(path: str, prefix: str) -> str:
     rest = path[len(prefix) :] if prefix != "/" else path
     if not rest.startswith("/"):
         rest = f"/{rest}"
     return quote(rest, safe=_UNENCODED)
+
+
+_encode_cached = lru_cache(maxsize=8192)(_encode)

@@ -15,7 +15,7 @@ from services.gateway.authenticate import (
     pick_credential,
     unauthenticated,
 )
-from services.gateway.identity import AddressFinder, continue_trace, pick_request_id
+from services.gateway.identity import AddressFinder, continue_trace, is_host, pick_request_id
 from services.gateway.limits import Decision, Limiter
 from services.gateway.problems import CONTENT_TYPE, Problem, build_problem
 from services.gateway.proxy.forward import Forwarder
@@ -27,6 +27,7 @@ from services.gateway.records import Trail, build_record
 from services.gateway.settings import ProxySettings
 from services.gateway.view import RouteView, View
 from services.gateway.view_feed import ViewFeed
+from services.keys.contract.credentials import PREFIX
 from shared.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -104,10 +105,13 @@ class Proxy:
 
     def _begin(self, scope: Any, path: str) -> Trail:
         get = scope.headers.get
+        forwarded = self._addresses.is_configured and ",".join(
+            value for name, value in scope.headers.items() if name == "x-forwarded-for"
+        )
         return Trail(
             method=scope.method,
             path=path,
-            ip_address=self._addresses.find(scope.client, get("x-forwarded-for")),
+            ip_address=self._addresses.find(scope.client, forwarded or None),
             user_agent=get("user-agent"),
             request_id=pick_request_id(get("x-request-id")),
             traceparent=continue_trace(get("traceparent")),
@@ -117,6 +121,8 @@ class Proxy:
     def _decide(self, exchange: Exchange) -> None:
         """Find the route, the principal, their right and their limit. Raises RefusedError."""
         trail = exchange.trail
+        if not is_host(exchange.scope.headers.get("host")):
+            raise _refuse_with("malformed", "The Host header is malformed.", reason="malformed host")
         view = self._require_view()
         route = view.find_route(trail.path)
         if route is None:
@@ -143,10 +149,12 @@ class Proxy:
         return view
 
     def _find_principal(self, exchange: Exchange, view: View, route: RouteView) -> Principal:
-        if route.route.auth == "none":
-            return ANONYMOUS
         get = exchange.scope.headers.get
-        credential, exchange.credential_header = pick_credential(get("x-api-key"), get("authorization"))
+        credential, header = pick_credential(get("x-api-key"), get("authorization"))
+        if route.route.auth == "none":
+            exchange.credential_header = header if credential and credential.startswith(PREFIX) else None
+            return ANONYMOUS
+        exchange.credential_header = header
         if credential is None:
             if route.route.auth == "optional":
                 return ANONYMOUS

@@ -76,8 +76,10 @@ class UpstreamClient:
             try:
                 return await connection.exchange(request, timeout_seconds=route.timeout_seconds)
             except UpstreamFailedError as error:
-                if not error.nothing_sent or request.method not in _IDEMPOTENT or request.stream is not None:
+                is_repeatable = request.method in _IDEMPOTENT and request.stream is None and route.retries > 0
+                if not error.nothing_sent or not is_repeatable:
                     raise
+                break  # one kept connection was closed: a fresh one, not the next that may be closed too
         connection = await self._connect(target, route)
         response = await connection.exchange(request, timeout_seconds=route.timeout_seconds)
         target.failures = 0

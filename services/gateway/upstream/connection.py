@@ -158,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._length = int(value)
         elif lowered == b"transfer-encoding":
             self._is_framed = True
-        self._headers.append((lowered.decode("latin-1"), value.decode("latin-1")))
+        self._headers.append((lowered.decode("latin-1"), value.decode("utf-8", "replace")))
 
     def on_headers_complete(self) -> None:
         """Hand the head over; interim answers (1xx) are passed by."""
@@ -211,15 +211,22 @@ class UpstreamConnection(asyncio.Protocol):
         try:
             self._transport.write(request.head + request.body if request.body else request.head)
             if request.stream is not None:
-                sender = self._loop.create_task(self._send_body(request.stream, is_chunked=request.is_chunked))
+                sending = self._send_body(request.stream, is_chunked=request.is_chunked, idle_seconds=timeout_seconds)
+                sender = self._loop.create_task(sending)
+                sender.add_done_callback(self._note_sender)
             response = await waiter
-            if response.length == 0 and self._is_complete:
-                self._release()
-            return response
         finally:
             self._deadline.clear()
             if sender is not None:
                 await self._settle_sender(sender)
+        if response.length == 0 and self._is_complete:
+            self._release()
+        return response
+
+    def _note_sender(self, sender: asyncio.Task[None]) -> None:
+        """A body that broke off ends the exchange at once, not at its deadline."""
+        if not sender.cancelled() and sender.exception() is not None:
+            self._fail("the request's body broke off")
 
     def _begin(self, request: UpstreamRequest) -> None:
         if self.was_used:
@@ -230,19 +237,25 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers, self._length = [], None
 
     async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
-        """A body still being sent when the answer came is not worth finishing: the connection is not used again."""
+        """A body still being sent when the answer came is not worth finishing.
+
+        The connection is never used again: what comes next on it would be read as the rest of this body.
+        """
         if not sender.done():
             sender.cancel()
             self.is_reusable = False
+            if self._is_complete:
+                self.close()
         error = (await asyncio.gather(sender, return_exceptions=True))[0]
         if error is not None and not isinstance(error, asyncio.CancelledError):
             self.close()
             raise error
 
-    async def _send_body(self, stream: AsyncIterator[bytes], *, is_chunked: bool) -> None:
+    async def _send_body(self, stream: AsyncIterator[bytes], *, is_chunked: bool, idle_seconds: float) -> None:
         async for chunk in stream:
             if self._is_closed or self._transport is None:
                 return
+            self._deadline.set(idle_seconds)  # an upload that moves is not late
             if chunk:
                 self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if is_chunked else chunk)
             if self._drain_waiter:
