@@ -5,6 +5,7 @@ readable within the bound is answered from the fold with `applied` false.
 """
 
 import asyncio
+import hmac
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -35,14 +36,14 @@ from services.keys.domain import (
     fold,
     fold_route,
 )
-from services.keys.errors import lacking, not_your_tenant
+from services.keys.errors import idempotency_mismatch, lacking, not_your_tenant
 from services.keys.queries import present_key
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import Append, Caller, WrongExpectationError, build_subject
 from shared.clock import Clock, format_time
 from shared.errors import AppError, conflict, not_found
-from shared.ids import random_base62
+from shared.ids import encode_base62, random_base62
 from shared.projector import AppliedWaiter
 
 log = structlog.get_logger(__name__)
@@ -72,10 +73,38 @@ class KeyCommands:
         self._pepper = bytes.fromhex(settings.pepper.get_secret_value())
 
     async def generate(self, body: GenerateKey, caller: Caller) -> KeyIssued:
-        """Generate a key. Raises forbidden when the caller grants what they lack, or acts for another tenant."""
-        secret_text = complete_key(self._settings.key_environment, random_base62(12), random_base62(32))
+        """Generate a key. Raises forbidden when the caller grants what they lack, or acts for another tenant.
+
+        Under an Idempotency-Key the id and the secret are derived from it and the credential together (HMAC under the
+        pepper), so that a retry, also after a crash, meets its own event and the first answer needs no store; another
+        body under the same key raises idempotency_mismatch.
+        """
+        secret_text = self._choose_secret(caller)
+        if caller.idempotency_key and (known := await self._find_replayed(body, secret_text, caller)):
+            return self._issue(known, secret_text, applied=True).model_copy(update={"replayed": True})
         key, applied = await self._create(body, secret_text, caller)
         return self._issue(key, secret_text, applied=applied)
+
+    def _choose_secret(self, caller: Caller) -> str:
+        if not caller.idempotency_key:
+            return complete_key(self._settings.key_environment, random_base62(12), random_base62(32))
+        seed = f"{caller.credential_id}\0{caller.idempotency_key}".encode()
+        number = int.from_bytes(hmac.digest(self._pepper, b"idempotency\0" + seed, "sha512"))
+        text = encode_base62(number, length=64)[-44:]
+        return complete_key(self._settings.key_environment, text[:12], text[12:])
+
+    async def _find_replayed(self, body: GenerateKey, secret_text: str, caller: Caller) -> Key | None:
+        """Return the key that this very request made before. Raises idempotency_mismatch when another one did."""
+        key_id = read_key_id(secret_text)
+        history = await self._store.load("key", str(key_id))
+        if not history:
+            return None
+        first = history[0][0]
+        wanted = self._build_created(body, str(key_id), secret_text, caller)
+        given = {"expires_at"} if body.expires_at is None else set()
+        if not isinstance(first, ApiKeyCreated) or first.model_dump(exclude=given) != wanted.model_dump(exclude=given):
+            raise idempotency_mismatch()
+        return fold(history)
 
     async def ensure_admin_key(self, key_text: str) -> None:
         """Make the first administrator's key an event, once; a second replica or start finds it there."""
@@ -99,13 +128,18 @@ class KeyCommands:
     async def _create(self, body: GenerateKey, secret_text: str, caller: Caller) -> tuple[Key, bool]:
         key_id = read_key_id(secret_text)
         assert key_id is not None  # noqa: S101  (we completed it ourselves)
+        created = self._build_created(body, key_id, secret_text, caller)
+        key = await self._append_key(None, created, caller)
+        return key, await self._wait(key.sequence)
+
+    def _build_created(self, body: GenerateKey, key_id: str, secret_text: str, caller: Caller) -> ApiKeyCreated:
         tenant = body.tenant or caller.tenant
         if tenant != caller.tenant and not allows(caller.permissions, "tenants:all"):
             raise not_your_tenant()
         permissions = tuple(body.permissions) if body.permissions is not None else self._default_permissions(caller)
         if refused := find_lacking(caller.permissions, permissions):
             raise lacking(refused)
-        created = ApiKeyCreated(
+        return ApiKeyCreated(
             key_id=key_id,
             name=body.name,
             tenant=tenant,
@@ -119,8 +153,6 @@ class KeyCommands:
             expires_at=self._find_expiry(body),
             secret=self._seal(secret_text),
         )
-        key = await self._append_key(None, created, caller)
-        return key, await self._wait(key.sequence)
 
     def _default_permissions(self, caller: Caller) -> tuple[str, ...]:
         return ("read",) if allows(caller.permissions, "keys:write") else caller.permissions

@@ -17,6 +17,8 @@ from shared.errors import invalid
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Reply = TypeVar("Reply", bound=BaseModel)
 APPLIED_HEADER = "X-Gatehouse-Applied"
+REPLAYED_HEADER = "Idempotency-Replayed"
+_LONGEST_IDEMPOTENCY_KEY = 255
 
 
 def needs(*permissions: str) -> Callable[[Endpoint], Endpoint]:
@@ -79,8 +81,10 @@ def _check_media_type(request: Request) -> None:
 
 
 def find_caller(request: Request) -> Caller:
-    """Return on whose behalf the request is made, for the owner."""
+    """Return on whose behalf the request is made, for the owner. Raises AppError invalid for an absurd Idempotency-Key."""
     principal: Principal = request.state.principal
+    if len(request.headers.get("idempotency-key", "")) > _LONGEST_IDEMPOTENCY_KEY:
+        raise invalid(f"must be at most {_LONGEST_IDEMPOTENCY_KEY} characters", field="idempotency-key")
     return Caller(
         principal=principal.name,
         tenant=principal.tenant,
@@ -116,6 +120,8 @@ class Asker:
         reply = await self._rpc.call(operation, body, self.caller)
         if getattr(reply, "applied", True) is False:
             self._response.headers[APPLIED_HEADER] = "false"
+        if getattr(reply, "replayed", False):
+            self._response.headers[REPLAYED_HEADER] = "true"
         return reply
 
 

@@ -168,6 +168,7 @@ class KeyIssued(BaseModel):
     key: KeyResource
     previous_valid_until: str | None = None
     applied: bool = True
+    replayed: bool = False
 
 
 class UpdateKey(_Body):
