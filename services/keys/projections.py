@@ -189,6 +189,6 @@ def build_projections(view: ViewWriter) -> list[Projection]:
         ),
         Projection(
             name="usage", find_stream="TRAFFIC", subject_filter="traffic.>", decode=decode_records, apply=project_usage,
-            repeats=Repeats.BY_NUMBER, on_poison=OnPoison.PARK, batch=64,
+            repeats=Repeats.BY_NUMBER, on_poison=OnPoison.PARK, batch=64, pace_seconds=0.1,
         ),
     ]  # fmt: skip

@@ -52,7 +52,8 @@ class Projection:
     """One ordered reader.
 
     `apply` runs inside the transaction: no network, no clock, no serial. `prepare` runs before it, for stores outside
-    Postgres; it must bear being repeated. `tables` are what a rebuild makes anew (only
+    Postgres; it must bear being repeated. `pace_seconds` is the least time between two commits: under load batches grow
+    and transactions become few, while a lone event after a pause is not delayed. `tables` are what a rebuild makes anew (only
     of those fed by the event stream). `find_stream` is a stream's name or `evt.>` for the live event stream.
     """
 
@@ -65,6 +66,7 @@ class Projection:
     repeats: Repeats = Repeats.IMPOSSIBLE
     on_poison: OnPoison = OnPoison.STOP
     batch: int = 500
+    pace_seconds: float = 0.0
     tables: tuple[str, ...] = field(default=())
 
 

@@ -7,6 +7,7 @@ Postgres, which alone is the truth. JetStream's position is a hint for whoever w
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -148,7 +149,9 @@ class Projector:
             log.error("messages were purged before they were applied", projection=self.projection.name, lost=lost[2:])
 
     async def _apply_all(self, reader: StreamReader, renewal: asyncio.Task[None]) -> None:
+        committed_at = 0.0
         while not renewal.done():
+            await asyncio.sleep(max(0.0, committed_at + self.projection.pace_seconds - time.monotonic()))
             messages = await reader.fetch(self.projection.batch, _FETCH_WAIT_SECONDS)
             if not messages:
                 self.metrics.caught_up()
@@ -156,6 +159,7 @@ class Projector:
             await self._apply_messages(messages)
             failpoints.hit("projector.before_ack")
             await messages[-1].ack()
+            committed_at = time.monotonic()
 
     async def _apply_messages(self, messages: Sequence[Msg]) -> None:
         """Apply a run of messages; when it fails, one by one, so that only the bad one is treated as bad."""
