@@ -1,8 +1,5 @@
 """What can be done to rules: load by fold, decide, append with the expected sequence, wait until it can be read."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 from services.alerts.contract import requests
 from services.alerts.contract.events import AlertRuleDeleted
 from services.alerts.contract.rules import Rule, RuleResource
@@ -12,23 +9,10 @@ from services.alerts.queries import may_see, present_rule
 from services.alerts.settings import Settings
 from services.alerts.store import AlertStore
 from services.keys.contract.permissions import allows
-from shared.bus import Caller, WrongExpectationError, build_subject
+from shared.bus import Caller, build_subject, retry_conflicts
 from shared.clock import Clock, format_time
 from shared.errors import not_found
 from shared.projector import AppliedWaiter
-
-_ATTEMPTS = 5
-T = TypeVar("T")
-
-
-async def retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run a load-decide-append anew while somebody else was faster; the last time let the conflict out."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return await attempt()
-        except WrongExpectationError:
-            continue
-    return await attempt()
 
 
 class RuleCommands:

@@ -9,6 +9,7 @@ from services.keys.commands import KeyCommands
 from services.keys.contract import requests, streams
 from services.keys.projections import ViewWriter, build_projections
 from services.keys.queries import KeyQueries
+from services.keys.route_commands import RouteCommands
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import EventLog, find_incarnation, wait_for_stream
@@ -31,14 +32,15 @@ def build_app(settings: Settings) -> AsgiFastStream:
             store = KeyStore(frame.pool, log, claim_key=pepper)
             waiter = AppliedWaiter(frame.pool)
             commands = KeyCommands(store, waiter, clock, settings)
+            routes = RouteCommands(store, waiter, clock, settings)
             queries = KeyQueries(store, clock)
             for operation, handler in (
                 (requests.GENERATE, commands.generate),
                 (requests.UPDATE, commands.update),
                 (requests.ROTATE, commands.rotate),
                 (requests.REVOKE, commands.revoke),
-                (requests.PUT_ROUTE, commands.put_route),
-                (requests.DELETE_ROUTE, commands.delete_route),
+                (requests.PUT_ROUTE, routes.put_route),
+                (requests.DELETE_ROUTE, routes.delete_route),
                 (requests.LIST, queries.list_keys),
                 (requests.INFO, queries.info),
                 (requests.FIND_ROUTE, queries.find_route),

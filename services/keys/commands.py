@@ -6,64 +6,45 @@ readable within the bound is answered from the fold with `applied` false.
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 import structlog
 from pydantic import BaseModel
 
 from services.keys.contract.credentials import PEPPER_VERSION, complete_key, compute_mac, read_key_id
-from services.keys.contract.events import ApiKeyCreated, RouteChanged, Secret, Verifier
+from services.keys.contract.events import ApiKeyCreated, Secret, Verifier
 from services.keys.contract.permissions import allows, find_lacking
 from services.keys.contract.requests import (
     GenerateKey,
     KeyChanged,
     KeyCommand,
     KeyIssued,
-    PutRoute,
-    RouteDeleted,
-    RouteName,
-    RouteStored,
 )
 from services.keys.domain import (
     Key,
-    decide_put_route,
     decide_revoke,
     decide_rotate,
     decide_update,
     evolve,
     fold,
-    fold_route,
 )
 from services.keys.errors import idempotency_mismatch, lacking, not_your_tenant
 from services.keys.queries import present_key
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
-from shared.bus import Append, Caller, WrongExpectationError, build_subject
+from shared.bus import Caller, WrongExpectationError, build_subject, retry_conflicts
 from shared.clock import Clock, format_time
-from shared.errors import AppError, conflict, not_found
+from shared.errors import AppError, not_found
 from shared.ids import encode_base62, random_base62
 from shared.projector import AppliedWaiter
 
 log = structlog.get_logger(__name__)
 DIRECTORY = "directory"
-_ATTEMPTS = 5
-T = TypeVar("T")
-
-
-async def retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
-    """Run a load-decide-append anew while somebody else was faster; the last time let the conflict out."""
-    for _ in range(_ATTEMPTS - 1):
-        try:
-            return await attempt()
-        except WrongExpectationError:
-            continue
-    return await attempt()
 
 
 class KeyCommands:
-    """The commands of keys and routes."""
+    """The commands of keys."""
 
     def __init__(self, store: KeyStore, waiter: AppliedWaiter, clock: Clock, settings: Settings) -> None:
         self._store = store
@@ -210,7 +191,7 @@ class KeyCommands:
         self, key_id: str, caller: Caller, decide: Callable[[Key | None, datetime], list[BaseModel]]
     ) -> tuple[Key, bool]:
         async def attempt() -> Key:
-            key = fold(await self._store.load("key", key_id)) if _is_token(key_id) else None
+            key = fold(await self._store.load("key", key_id)) if is_token(key_id) else None
             if key and not may_see(key, caller, "keys:write"):
                 raise not_found("key")
             for data in decide(key, self._clock.now()):
@@ -244,58 +225,6 @@ class KeyCommands:
             applied=applied,
         )
 
-    async def put_route(self, body: PutRoute, caller: Caller) -> RouteStored:
-        """Create or replace a route. Raises conflict when the name or the path prefix is taken."""
-
-        async def attempt() -> tuple[bool, int]:
-            state = fold_route(await self._store.load("route", body.route.name))
-            events = decide_put_route(state.route, body.route, must_be_new=body.must_be_new)
-            if not events:
-                return False, state.sequence
-            before = state.route.path_prefix if state.route else None
-            claims = await self._move_claim(body.route.name, before, body.route.path_prefix, caller)
-            appends = [self._build_route_append(events[0], body.route.name, state.sequence, caller), *claims]
-            last = await self._store.append(appends)
-            return state.route is None, last
-
-        created, sequence = await retry_conflicts(attempt)
-        return RouteStored(route=body.route, created=created, applied=await self._wait(sequence))
-
-    async def delete_route(self, body: RouteName, caller: Caller) -> RouteDeleted:
-        """Delete a route and give its path prefix back. Raises not_found."""
-
-        async def attempt() -> int:
-            state = fold_route(await self._store.load("route", body.name)) if _is_token(body.name) else None
-            if state is None or state.route is None:
-                raise not_found("route")
-            gone = RouteChanged(name=body.name, change="deleted", route=None)
-            claims = await self._move_claim(body.name, state.route.path_prefix, None, caller)
-            return await self._store.append(
-                [self._build_route_append(gone, body.name, state.sequence, caller), *claims]
-            )
-
-        return RouteDeleted(applied=await self._wait(await retry_conflicts(attempt)))
-
-    def _build_route_append(self, data: BaseModel, name: str, after: int, caller: Caller) -> Append:
-        now = self._clock.now()
-        return self._store.build_append("route", name, data, caller=caller, now=now, after=after, tenant=caller.tenant)
-
-    async def _move_claim(self, name: str, before: str | None, after: str | None, caller: Caller) -> list[Append]:
-        """Return the events that give the old path prefix back and take the new one. Raises conflict when it is taken."""
-        if before == after:
-            return []
-        now = self._clock.now()
-        moves: list[Append] = []
-        for prefix, release in ((before, True), (after, False)):
-            if prefix is None:
-                continue
-            value = f"route-prefix:{prefix}"
-            claim = await self._store.build_claim(value, f"route/{name}", release=release, caller=caller, now=now)
-            if claim is None:
-                raise conflict(f"Another route has the path prefix {prefix}.")
-            moves.append(claim)
-        return moves
-
     async def _wait(self, sequence: int) -> bool:
         return await self._waiter.wait(DIRECTORY, sequence, bound_seconds=self._settings.applied_wait_seconds)
 
@@ -307,7 +236,8 @@ def may_see(key: Key, caller: Caller, needed: str) -> bool:
     return allows(caller.permissions, needed) or key.owner == caller.principal
 
 
-def _is_token(text: str) -> bool:
+def is_token(text: str) -> bool:
+    """Say whether a text can be one token of a subject: what cannot, names no entity."""
     try:
         build_subject(text)
     except ValueError:

@@ -4,8 +4,9 @@ Optimistic concurrency is JetStream's: `Nats-Expected-Last-Subject-Sequence` ove
 one atomic batch (ADR-50), so either all of them are stored or none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import orjson
 from nats.aio.client import Client
@@ -22,6 +23,8 @@ _WRONG_LAST_SEQUENCE = 10071
 _BATCH_HOLDS_DUPLICATE = 10201
 _READ_NEGLECTED_SECONDS = 1
 _APPEND_ATTEMPTS = 3
+_CONFLICT_ATTEMPTS = 5
+T = TypeVar("T")
 _APPEND_TIMEOUT_SECONDS = 2.0
 
 
@@ -143,6 +146,16 @@ class EventLog:
             return [_stored(await subscription.next_msg(timeout=2)) for _ in range(waiting)]
         finally:
             await subscription.unsubscribe()
+
+
+async def retry_conflicts(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Run a load-decide-append anew while somebody else was faster; the last time let the conflict out."""
+    for _ in range(_CONFLICT_ATTEMPTS - 1):
+        try:
+            return await attempt()
+        except WrongExpectationError:
+            continue
+    return await attempt()
 
 
 def _headers(append: Append) -> dict[str, str]:
