@@ -19,14 +19,14 @@ def pick_request_id(given: str | None) -> str:
 
 def continue_trace(given: str | None) -> str:
     """Return a W3C traceparent for our own span: of the caller's trace when there is one, else of a new one."""
+    fresh = random.randbytes(24).hex()  # noqa: S311  (identifiers, not secrets: the system's source costs a system call)
     match = _TRACEPARENT.fullmatch(given) if given else None
-    # Identifiers, not secrets: the system's random source would cost a system call each.
-    span = f"{random.getrandbits(64) or 1:016x}"
     if match:
-        return f"00-{match[1]}-{span}-{match[2]}"
-    return f"00-{random.getrandbits(128) or 1:032x}-{span}-01"
+        return f"00-{match[1]}-{fresh[32:]}-{match[2]}"
+    return f"00-{fresh[:32]}-{fresh[32:]}-01"
 
 
+@lru_cache(maxsize=1024)
 def is_host(text: str | None) -> bool:
     """Say whether a Host is one that can be quoted onward (RFC 3986, section 3.2.2); absent is fine."""
     return text is None or _HOST.fullmatch(text) is not None

@@ -6,6 +6,7 @@ count. (Distribution over several gateways: the limiter of the keys service's ne
 
 import time
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 WINDOW_SECONDS = 60
@@ -30,13 +31,18 @@ class Decision(NamedTuple):
 
     def headers(self) -> list[tuple[str, str]]:
         """Return the fields of draft-ietf-httpapi-ratelimit-headers-10 and the older X- ones."""
+        remaining, reset = str(self.remaining), str(self.reset_seconds)
         return [
-            ("ratelimit-policy", f'"{self.policy}";q={self.limit};w={WINDOW_SECONDS}'),
-            ("ratelimit", f'"{self.policy}";r={self.remaining};t={self.reset_seconds}'),
-            ("x-ratelimit-limit", str(self.limit)),
-            ("x-ratelimit-remaining", str(self.remaining)),
-            ("x-ratelimit-reset", str(self.reset_seconds)),
+            *_describe_policy(self.policy, self.limit),
+            ("ratelimit", f'"{self.policy}";r={remaining};t={reset}'),
+            ("x-ratelimit-remaining", remaining),
+            ("x-ratelimit-reset", reset),
         ]
+
+
+@lru_cache(maxsize=4096)
+def _describe_policy(policy: str, limit: int) -> tuple[tuple[str, str], ...]:
+    return ("ratelimit-policy", f'"{policy}";q={limit};w={WINDOW_SECONDS}'), ("x-ratelimit-limit", str(limit))
 
 
 class Limiter:

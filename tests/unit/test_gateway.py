@@ -98,6 +98,36 @@ def test_a_bad_key_is_refused_and_the_record_says_why(key: str, changes: dict[st
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"revoked": True}, "revoked"),
+        ({"expires_at": "2020-01-01T00:00:00.000Z"}, "expired"),
+        ({"mac": "0" * 64}, "wrong"),
+        (GRACE | {"previous_valid_until": "2020-01-01T00:00:00Z"}, "rotated"),
+    ],
+)
+def test_a_key_that_was_right_is_checked_anew_once_it_changed(changes: dict[str, object], reason: str) -> None:
+    authenticator = Authenticator(PEPPER)
+    view = build_view()
+    first = authenticator.authenticate(view, KEY, "127.0.0.1")
+    assert authenticator.authenticate(view, KEY, "127.0.0.1") is first
+    with pytest.raises(RefusedError) as refused:
+        authenticator.authenticate(build_view(sequence=2, **changes), KEY, "127.0.0.1")
+    assert refused.value.reason == reason
+    with pytest.raises(RefusedError):
+        authenticator.authenticate(View(), KEY, "127.0.0.1")
+
+
+def test_a_grace_ends_by_the_clock_also_for_a_secret_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    authenticator, view = Authenticator(PEPPER), build_view(**GRACE)
+    authenticator.authenticate(view, KEY, "127.0.0.1")
+    monkeypatch.setattr("services.gateway.authenticate.time.time", lambda: 40_000_000_000.0)
+    with pytest.raises(RefusedError) as refused:
+        authenticator.authenticate(view, KEY, "127.0.0.1")
+    assert refused.value.reason == "rotated"
+
+
 def test_the_old_secret_works_within_its_grace() -> None:
     assert Authenticator(PEPPER).authenticate(build_view(**GRACE), KEY, "127.0.0.1").sunset is not None
 

@@ -85,31 +85,34 @@ class Forwarder:
         await self._recorder.record(build_record(exchange.trail, event_type="request_started")).settled
 
     async def _build_request(self, exchange: "Exchange", route: Route) -> UpstreamRequest:
-        headers = exchange.scope.headers
-        length_text = headers.get("content-length")
-        is_chunked = headers.get("transfer-encoding") is not None
+        scope, fields = exchange.scope, exchange.fields
+        length_text = fields.get("content-length")
+        is_chunked = "transfer-encoding" in fields
         body: bytes | None = None
         stream: AsyncIterator[bytes] | None = None
         framing = ""
         if is_chunked:
             stream = self._read_body(exchange, route, None)
-            framing = "transfer-encoding: chunked"
+            framing = "transfer-encoding: chunked\r\n"
         elif length_text is not None:
             length = int(length_text)
             if length > route.max_body_bytes:
                 raise BodyTooLargeError
-            framing = f"content-length: {length}"
+            framing = f"content-length: {length}\r\n"
             if length > _HELD_BYTES:
                 stream = self._read_body(exchange, route, length)
             elif length:
                 body = await _read_whole(exchange, route.timeout_seconds)
         elif exchange.trail.method not in _BODYLESS:
-            framing = "content-length: 0"
+            framing = "content-length: 0\r\n"
+        target = encode_target(exchange.trail.path, route.path_prefix if route.strip_prefix else "")
+        query = scope.query_string
         head = build_request_head(
-            exchange.scope,
-            exchange.trail,
-            target=encode_target(exchange.trail.path, route.path_prefix if route.strip_prefix else ""),
-            credential_header=None if route.pass_credential else exchange.credential_header,
+            exchange,
+            target=f"{target}?{query}" if query else target,
+            host=fields.get("host") or scope.authority or "localhost",
+            scheme=scope.scheme,
+            drop_credential=not route.pass_credential,
             framing=framing,
         )
         return UpstreamRequest(exchange.trail.method, head, body, stream, is_chunked)
@@ -132,7 +135,7 @@ class Forwarder:
             raise BodyBrokenOffError
 
     async def _answer(self, exchange: "Exchange", route: Route, response: UpstreamResponse, upstream_ms: float) -> None:
-        headers = [*filter_response_headers(response.headers), *exchange.headers]
+        headers = [*filter_response_headers(response), *exchange.headers]
         timing = f"auth;dur={exchange.auth_ms:.3f}, limit;dur={exchange.limit_ms:.3f}, upstream;dur={upstream_ms:.3f}"
         length = response.length
         if length is not None and length <= _HELD_BYTES:
@@ -240,7 +243,7 @@ async def _read_whole(exchange: "Exchange", timeout_seconds: float) -> bytes:
 
 
 def _is_event_stream(response: UpstreamResponse) -> bool:
-    return any(name == "content-type" and value.startswith("text/event-stream") for name, value in response.headers)
+    return response.fields.get("content-type", "").startswith("text/event-stream")
 
 
 def _explain(error: Exception) -> RefusedError:

@@ -3,9 +3,13 @@
 from collections.abc import Iterable
 from email.utils import formatdate
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from services.gateway.authenticate import Principal
-from services.gateway.records import Trail
+from services.gateway.upstream import UpstreamResponse
+
+if TYPE_CHECKING:
+    from services.gateway.proxy.server import Exchange
 
 HOP_BY_HOP = frozenset(
     {
@@ -20,79 +24,67 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 _DROPPED = HOP_BY_HOP | _OURS
+_NAMING_NOTHING = frozenset({None, "keep-alive", "close"})
 _DROPPED_OF_ANSWERS = HOP_BY_HOP | {"x-request-id", "server-timing"}
 
 
 def build_request_head(
-    scope: object, trail: Trail, *, target: str, credential_header: str | None, framing: str
+    exchange: "Exchange", *, target: str, host: str, scheme: str, drop_credential: bool, framing: str
 ) -> bytes:
-    """Return the request line and headers for the upstream; `framing` is its Content-Length or Transfer-Encoding line.
-
-    `credential_header` names the caller's credential, which is dropped; None to pass it.
-    """
-    items = scope.headers.items()  # type: ignore[attr-defined]
-    named = find_named(items)
-    query = scope.query_string  # type: ignore[attr-defined]
-    lines = [f"{trail.method} {target}{'?' + query if query else ''} HTTP/1.1"]
-    lines += [
-        f"{name}: {value}"
-        for name, value in items
+    """Return the request line and headers for the upstream; `framing` is its Content-Length or Transfer-Encoding line."""
+    trail = exchange.trail
+    named = find_named(exchange.items) if "connection" in exchange.fields else ()
+    credential_header = exchange.credential_header if drop_credential else None
+    passed = [
+        f"{name}: {value}\r\n"
+        for name, value in exchange.items
         if name.replace("_", "-") not in _DROPPED and name != credential_header and name not in named
     ]
-    host = scope.headers.get("host") or scope.authority or "localhost"  # type: ignore[attr-defined]
-    if "host" not in scope.headers:  # type: ignore[attr-defined]
-        lines.append(f"host: {host}")
-    lines += _build_own_lines(trail, host, scope.scheme)  # type: ignore[attr-defined]
-    if framing:
-        lines.append(framing)
-    lines.append("\r\n")
-    return "\r\n".join(lines).encode("utf-8", "replace")
+    if "host" not in exchange.fields:
+        passed.append(f"host: {host}\r\n")
+    lines = (
+        f"{trail.method} {target} HTTP/1.1\r\n",
+        *passed,
+        _build_forwarded(trail.ip_address, host, scheme),
+        f"x-request-id: {trail.request_id}\r\ntraceparent: {trail.traceparent}\r\n",
+        _build_principal_lines(trail.principal),
+        framing,
+        "\r\n",
+    )
+    return "".join(lines).encode("utf-8", "replace")
 
 
-def find_named(items: list[tuple[str, str]]) -> set[str]:
+def find_named(items: Iterable[tuple[str, str]]) -> set[str]:
     """Return the headers that the Connection headers name: they end here."""
-    named: set[str] = set()
-    for name, value in items:
-        if name == "connection":
-            named.update(part.strip().lower() for part in value.split(","))
-    return named
+    return {part.strip().lower() for name, value in items if name == "connection" for part in value.split(",")}
 
 
-def _build_own_lines(trail: Trail, host: str, scheme: str) -> list[str]:
-    address = trail.ip_address
+@lru_cache(maxsize=1024)
+def _build_forwarded(address: str, host: str, scheme: str) -> str:
     node = f'"[{address}]"' if ":" in address else address
-    lines = [
-        f'forwarded: for={node};host="{host}";proto={scheme}',
-        f"x-forwarded-for: {address}",
-        f"x-forwarded-proto: {scheme}",
-        f"x-forwarded-host: {host}",
-        f"x-request-id: {trail.request_id}",
-        f"traceparent: {trail.traceparent}",
-    ]
-    return lines + _build_principal_lines(trail.principal)
+    return (
+        f'forwarded: for={node};host="{host}";proto={scheme}\r\n'
+        f"x-forwarded-for: {address}\r\nx-forwarded-proto: {scheme}\r\nx-forwarded-host: {host}\r\n"
+    )
 
 
 @lru_cache(maxsize=4096)
-def _build_principal_lines(principal: Principal) -> list[str]:
+def _build_principal_lines(principal: Principal) -> str:
     if principal.key_id is None:
-        return []
-    return [
-        f"x-gatehouse-key-id: {principal.key_id}",
-        f"x-gatehouse-tenant: {principal.tenant}",
-        f"x-gatehouse-principal: {principal.name}",
-    ]
+        return ""
+    return (
+        f"x-gatehouse-key-id: {principal.key_id}\r\nx-gatehouse-tenant: {principal.tenant}\r\n"
+        f"x-gatehouse-principal: {principal.name}\r\n"
+    )
 
 
-def filter_response_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def filter_response_headers(response: UpstreamResponse) -> list[tuple[str, str]]:
     """Return the upstream's end-to-end headers; what only we may say is dropped."""
-    kept = []
-    named: set[str] = set()
-    for header in headers:
-        if header[0] == "connection":
-            named.update(part.strip().lower() for part in header[1].split(","))
-        elif header[0] not in _DROPPED_OF_ANSWERS:
-            kept.append(header)
-    return [header for header in kept if header[0] not in named] if named else kept
+    kept = [header for header in response.headers if header[0] not in _DROPPED_OF_ANSWERS]
+    if response.fields.get("connection") in _NAMING_NOTHING:
+        return kept
+    named = find_named(response.headers)
+    return [header for header in kept if header[0] not in named]
 
 
 def build_grace_headers(sunset: float) -> list[tuple[str, str]]:

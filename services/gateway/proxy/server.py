@@ -36,13 +36,22 @@ _FINISH_SECONDS = 30.0
 
 
 class Exchange:
-    """One request under way: what the steps know of it, and the answer's own headers."""
+    """One request under way: what the steps know of it, and the answer's own headers.
 
-    __slots__ = ("auth_ms", "credential_header", "headers", "limit_ms", "protocol", "route", "scope", "trail")
+    `items` are the request's headers as they came, `fields` the first of each name.
+    """
 
-    def __init__(self, scope: Any, protocol: Any, trail: Trail) -> None:
+    __slots__ = (
+        "auth_ms", "credential_header", "fields", "headers", "items", "limit_ms", "protocol", "route", "scope", "trail",
+    )  # fmt: skip
+
+    def __init__(
+        self, scope: Any, protocol: Any, items: list[tuple[str, str]], fields: dict[str, str], trail: Trail
+    ) -> None:
         self.scope = scope
         self.protocol = protocol
+        self.items = items
+        self.fields = fields
         self.trail = trail
         self.route: RouteView | None = None
         self.credential_header: str | None = None
@@ -85,8 +94,10 @@ class Proxy:
             self._answer_reserved(path, protocol)
             return
         self._under_way += 1
-        trail = self._begin(scope, path)
-        exchange = Exchange(scope, protocol, trail)
+        items = scope.headers.items()
+        fields = dict(reversed(items))
+        trail = self._begin(scope, path, items, fields)
+        exchange = Exchange(scope, protocol, items, fields, trail)
         try:
             self._decide(exchange)
             self._admission.reserve()
@@ -103,25 +114,24 @@ class Proxy:
         while self._under_way and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
 
-    def _begin(self, scope: Any, path: str) -> Trail:
-        get = scope.headers.get
+    def _begin(self, scope: Any, path: str, items: list[tuple[str, str]], fields: dict[str, str]) -> Trail:
         forwarded = self._addresses.is_configured and ",".join(
-            value for name, value in scope.headers.items() if name == "x-forwarded-for"
+            value for name, value in items if name == "x-forwarded-for"
         )
         return Trail(
             method=scope.method,
             path=path,
             ip_address=self._addresses.find(scope.client, forwarded or None),
-            user_agent=get("user-agent"),
-            request_id=pick_request_id(get("x-request-id")),
-            traceparent=continue_trace(get("traceparent")),
+            user_agent=fields.get("user-agent"),
+            request_id=pick_request_id(fields.get("x-request-id")),
+            traceparent=continue_trace(fields.get("traceparent")),
             started=time.perf_counter(),
         )
 
     def _decide(self, exchange: Exchange) -> None:
         """Find the route, the principal, their right and their limit. Raises RefusedError."""
         trail = exchange.trail
-        if not is_host(exchange.scope.headers.get("host")):
+        if not is_host(exchange.fields.get("host")):
             raise _refuse_with("malformed", "The Host header is malformed.", reason="malformed host")
         view = self._require_view()
         route = view.find_route(trail.path)
@@ -149,7 +159,7 @@ class Proxy:
         return view
 
     def _find_principal(self, exchange: Exchange, view: View, route: RouteView) -> Principal:
-        get = exchange.scope.headers.get
+        get = exchange.fields.get
         credential, header = pick_credential(get("x-api-key"), get("authorization"))
         if route.route.auth == "none":
             exchange.credential_header = header if credential and credential.startswith(PREFIX) else None

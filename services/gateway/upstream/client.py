@@ -42,6 +42,15 @@ class _Target:
         """Whether the circuit is closed, or due for a probe."""
         return self.failures < _FAILURES_TO_OPEN or time.monotonic() >= self.open_until
 
+    def take_idle(self) -> UpstreamConnection | None:
+        """Return the connection that was used last, if it is not too old to be trusted."""
+        while self.idle:
+            connection = self.idle.pop()
+            if not connection.is_closed and time.monotonic() - connection.idle_since <= _IDLE_SECONDS:
+                return connection
+            connection.close()
+        return None
+
     def note_failure(self) -> None:
         self.failures += 1
         if self.failures >= _FAILURES_TO_OPEN:
@@ -57,33 +66,27 @@ class UpstreamClient:
 
     async def send(self, route: Route, request: UpstreamRequest) -> UpstreamResponse:
         """Return the response's head. Raises UpstreamFailedError, UpstreamTimeoutError."""
-        attempts = 1 + (route.retries if request.method in _IDEMPOTENT and request.stream is None else 0)
-        for attempt in range(1, attempts + 1):
-            target = self._pick(route)
-            try:
-                return await self._send_once(target, route, request)
-            except UpstreamFailedError as error:
-                if attempt == attempts or not error.nothing_sent:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def _send_once(self, target: _Target, route: Route, request: UpstreamRequest) -> UpstreamResponse:
-        while target.idle:
-            connection = target.idle.pop()
-            if connection.is_closed or time.monotonic() - connection.idle_since > _IDLE_SECONDS:
-                connection.close()
-                continue
+        retries = route.retries if request.method in _IDEMPOTENT and request.stream is None else 0
+        target = self._pick(route)
+        connection = target.take_idle()
+        if connection is not None:
             try:
                 return await connection.exchange(request, timeout_seconds=route.timeout_seconds)
             except UpstreamFailedError as error:
-                is_repeatable = request.method in _IDEMPOTENT and request.stream is None and route.retries > 0
-                if not error.nothing_sent or not is_repeatable:
+                if not error.nothing_sent or not retries:
+                    raise  # else one kept connection was closed: a fresh one, not the next that may be closed too
+        while True:
+            try:
+                connection = await self._connect(target, route)
+                response = await connection.exchange(request, timeout_seconds=route.timeout_seconds)
+            except UpstreamFailedError as error:
+                if not error.nothing_sent or not retries:
                     raise
-                break  # one kept connection was closed: a fresh one, not the next that may be closed too
-        connection = await self._connect(target, route)
-        response = await connection.exchange(request, timeout_seconds=route.timeout_seconds)
-        target.failures = 0
-        return response
+                retries -= 1
+                target = self._pick(route)
+            else:
+                target.failures = 0
+                return response
 
     async def _connect(self, target: _Target, route: Route) -> UpstreamConnection:
         def give_back(connection: UpstreamConnection) -> None:
@@ -108,14 +111,14 @@ class UpstreamClient:
         return connection
 
     def _pick(self, route: Route) -> _Target:
-        """Return the next healthy target in turn; the next one of all when none is healthy."""
-        turn = self._turns[route.name] = self._turns.get(route.name, -1) + 1
+        """Return the next healthy target in turn. Raises UpstreamFailedError when every circuit is open."""
         count = len(route.upstream)
         if count == 1:
             target = self._find(route.upstream[0])
             if not target.is_healthy:
                 raise UpstreamFailedError("the circuit is open")
             return target
+        turn = self._turns[route.name] = self._turns.get(route.name, -1) + 1
         targets = [self._find(route.upstream[(turn + step) % count]) for step in range(count)]
         healthy = next((target for target in targets if target.is_healthy), None)
         if healthy is None:

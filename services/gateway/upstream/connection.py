@@ -30,7 +30,7 @@ class UpstreamTimeoutError(Exception):
     """The upstream did not answer, or fell silent, within its time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UpstreamRequest:
     """A request ready for the wire: `head` up to and with the empty line; `body` whole, or None when it is streamed."""
 
@@ -42,17 +42,19 @@ class UpstreamRequest:
 
 
 class UpstreamResponse:
-    """A response whose head has come; `length` is its Content-Length, None when unknown, 0 without a body."""
+    """A response whose head has come; `length` is its Content-Length, None when unknown, 0 without a body.
 
-    __slots__ = ("_connection", "headers", "length", "status")
+    `headers` are as they came with their names in lower case, `fields` the last of each name.
+    """
 
-    def __init__(
-        self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]], length: int | None
-    ) -> None:
+    __slots__ = ("_connection", "fields", "headers", "length", "status")
+
+    def __init__(self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]]) -> None:
         self._connection = connection
         self.status = status
         self.headers = headers
-        self.length = length
+        self.fields = dict(headers)
+        self.length: int | None = None
 
     async def read(self) -> bytes:
         """Return the whole body. Raises UpstreamFailedError when it breaks off, UpstreamTimeoutError in silence."""
@@ -68,7 +70,10 @@ class UpstreamResponse:
 
 
 class UpstreamConnection(asyncio.Protocol):
-    """The protocol of one connection; httptools calls back the `on_…` methods as bytes are parsed."""
+    """The protocol of one connection; httptools calls back the `on_…` methods as bytes are parsed.
+
+    `is_closed` says that the connection is of no more use, `is_reusable` that it may serve another exchange.
+    """
 
     def __init__(self, *, idle_seconds: float, give_back: Callable[["UpstreamConnection"], None]) -> None:
         self.is_reusable = False
@@ -85,12 +90,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._buffered = 0
         self._is_complete = True
         self._is_head = False
-        self._is_closed = False
+        self.is_closed = False
         self._error: str | None = None
         self._has_bytes = False
-        self._headers: list[tuple[str, str]] = []
-        self._length: int | None = None
-        self._is_framed = False
+        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._has_end = False
         self._give_back = give_back
         self._deadline = Deadline(self._loop, self._time_out)
 
@@ -118,13 +122,13 @@ class UpstreamConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """An answer without a length ends here; anything else is broken off."""
-        if not self._is_complete and not self._is_framed and self._length is None and self._head_waiter is None:
+        if not self._is_complete and not self._has_end and self._head_waiter is None:
             self._complete()
         return False
 
     def connection_lost(self, _: Exception | None) -> None:
         """Note the end."""
-        self._is_closed = True
+        self.is_closed = True
         self._deadline.close()
         self.is_reusable = False
         if not self._is_complete:
@@ -151,28 +155,23 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        if self._is_complete:
-            return
-        lowered = name.lower()
-        if lowered == b"content-length":
-            self._length = int(value)
-        elif lowered == b"transfer-encoding":
-            self._is_framed = True
-        self._headers.append((lowered.decode("latin-1"), value.decode("utf-8", "replace")))
+        self._raw_headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """Hand the head over; interim answers (1xx) are passed by."""
-        if self._is_complete:
-            return
+        headers = [(str(name, "latin-1").lower(), str(value, "utf-8", "replace")) for name, value in self._raw_headers]
+        self._raw_headers = []
         status = self._parser.get_status_code()
-        if status < 200 and status != _SWITCHING:  # noqa: PLR2004  (RFC 9110, section 15.2)
-            self._headers, self._length, self._is_framed = [], None, False
+        if self._is_complete or (status < 200 and status != _SWITCHING):  # noqa: PLR2004  (RFC 9110, section 15.2)
             return
-        without_body = self._is_head or status in _NO_BODY
-        length = 0 if without_body else (None if self._is_framed else self._length)
-        has_end = self._is_framed or self._length is not None or without_body
-        self.is_reusable = has_end and not self._is_head and self._parser.should_keep_alive()
-        response = UpstreamResponse(self, status, self._headers, length)
+        response = UpstreamResponse(self, status, headers)
+        is_framed = "transfer-encoding" in response.fields
+        if self._is_head or status in _NO_BODY:
+            response.length = 0
+        elif not is_framed and "content-length" in response.fields:
+            response.length = int(response.fields["content-length"])
+        self._has_end = is_framed or response.length is not None
+        self.is_reusable = self._has_end and not self._is_head and self._parser.should_keep_alive()
         if self._head_waiter and not self._head_waiter.done():
             self._head_waiter.set_result(response)
         self._head_waiter = None
@@ -201,7 +200,7 @@ class UpstreamConnection(asyncio.Protocol):
 
         Raises UpstreamFailedError (`nothing_sent` when a used connection turned out to be closed), UpstreamTimeoutError.
         """
-        if self._is_closed or self._transport is None:
+        if self.is_closed or self._transport is None:
             raise UpstreamFailedError("the connection was closed", nothing_sent=True)
         self._begin(request)
         waiter = self._head_waiter
@@ -232,9 +231,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self.was_used:
             self._parser = httptools.HttpResponseParser(self)
         self._head_waiter = self._loop.create_future()
-        self._is_complete = self._has_bytes = self._is_framed = self.is_reusable = False
+        self._is_complete = self._has_bytes = self._has_end = self.is_reusable = False
         self._is_head = request.method == "HEAD"
-        self._headers, self._length = [], None
+        self._raw_headers = []
 
     async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
         """A body still being sent when the answer came is not worth finishing.
@@ -253,7 +252,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def _send_body(self, stream: AsyncIterator[bytes], *, is_chunked: bool, idle_seconds: float) -> None:
         async for chunk in stream:
-            if self._is_closed or self._transport is None:
+            if self.is_closed or self._transport is None:
                 return
             self._deadline.set(idle_seconds)  # an upload that moves is not late
             if chunk:
@@ -274,7 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
             await self._wait_for_data()
         data = self._chunks.popleft()
         self._buffered -= len(data)
-        if self._buffered < _HIGH_WATER_BYTES // 2 and self._transport and not self._is_closed:
+        if self._buffered < _HIGH_WATER_BYTES // 2 and self._transport and not self.is_closed:
             self._transport.resume_reading()
         return data
 
@@ -303,15 +302,10 @@ class UpstreamConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection."""
         self.is_reusable = False
-        self._is_closed = True
+        self.is_closed = True
         self._deadline.close()
         if self._transport:
             self._transport.close()
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the connection is of no more use."""
-        return self._is_closed
 
     def _complete(self) -> None:
         """The answer is whole; the connection goes back only when its reader has taken the last of it."""
@@ -323,7 +317,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _release(self) -> None:
         """Give the connection back for the next exchange; once an exchange."""
         self.was_used = True
-        if self.is_reusable and not self._is_closed:
+        if self.is_reusable and not self.is_closed:
             self.is_reusable = False
             self._give_back(self)
 
