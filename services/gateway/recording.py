@@ -16,6 +16,12 @@ from shared.recorder import Recorder, RecorderLimits
 _SUMMARY_SECONDS = 1.0
 
 
+def refuse_unrecorded() -> RefusedError:
+    """Return the refusal of a request whose record finds no room, or is not durable; it is not recorded itself."""
+    problem = build_problem("recorder_full", "The record of this request would find no room; try again shortly.")
+    return RefusedError(problem, reason="recorder_full", event_type="")
+
+
 async def open_recorder(client: Client, settings: GatewaySettings, worker: str) -> Recorder:
     """Declare the stream of records and start a recorder of a new boot."""
     await declare_streams(client, (TRAFFIC,), mode=settings.streams_mode, replicas=settings.stream_replicas)
@@ -46,10 +52,7 @@ class Admission:
         """Set room for a record aside. Raises RefusedError recorder_full, which itself is not recorded."""
         if not self._recorder.reserve():
             self._unrecorded += 1
-            problem = build_problem(
-                "recorder_full", "The record of this request would find no room; try again shortly."
-            )
-            raise RefusedError(problem, reason="recorder_full", event_type="")
+            raise refuse_unrecorded()
 
     async def summarise(self) -> None:
         """Record what could not be recorded, as soon as there is room again; runs until cancelled."""

@@ -28,6 +28,10 @@ _PROBE_PAUSE_SECONDS = 0.25
 _WATCH_SECONDS = 0.05
 
 
+class NotDurableError(Exception):
+    """Neither NATS nor the disk takes the record: it is kept in memory and tried again, but nothing may be promised."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecorderLimits:
     """Bounds of one recorder; `record_bytes` is what a reservation sets aside."""
@@ -41,7 +45,7 @@ class RecorderLimits:
 
 
 class Ticket:
-    """A group of records that become durable together; `settled` resolves when they have."""
+    """A group of records that become durable together; `settled` resolves when they have, or raises NotDurableError."""
 
     __slots__ = ("records", "settled", "size")
 
@@ -49,6 +53,12 @@ class Ticket:
         self.records: list[bytes] = []
         self.size = 2
         self.settled: asyncio.Future[None] = loop.create_future()
+
+    def give_up(self) -> None:
+        """Tell those who wait that the records are not durable; the records stay."""
+        if not self.settled.done():
+            self.settled.set_exception(NotDurableError())
+            self.settled.exception()  # seen: nobody waits for the records of a buffered route
 
 
 @dataclass(slots=True)
@@ -160,11 +170,16 @@ class Recorder:
         ticket.size += len(encoded) + 1
         self._held_bytes += len(encoded)
         if replaces is not None:
-            ticket.settled.add_done_callback(lambda _: self._note.write_text(self.source))
+            ticket.settled.add_done_callback(self._note_succession)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_soon(self._flush)
         return ticket
+
+    def _note_succession(self, settled: "asyncio.Future[None]") -> None:
+        """The record that names the boots before this one is durable: nobody has to name them again."""
+        if settled.exception() is None:
+            self._note.write_text(self.source)
 
     def _flush(self) -> None:
         self._flush_is_due = False
@@ -254,7 +269,10 @@ class Recorder:
                 self._flush()
 
     async def _note_broken_spool(self, error: OSError) -> None:
-        """Refuse new work, keep what is held, and try again: on disk, and live in case NATS is back."""
+        """Refuse new work, keep what is held, and try again: on disk, and live in case NATS is back.
+
+        Whoever waits for a record is told, so that no request hangs until somebody makes room on the disk.
+        """
         if not self._spool_is_broken:
             log.error("the spool cannot be written", reason=str(error))
         self._spool_is_broken = True
@@ -264,6 +282,8 @@ class Recorder:
                 self._settle(sent)
             else:
                 break
+        for sent in self._to_spool:
+            sent.ticket.give_up()
         if not self._to_spool:
             self._spool_is_broken = False
             self.is_live = True

@@ -2,16 +2,18 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import resource
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from nats.aio.client import Client
 
 from shared.bus import StreamSpec, connect, declare_streams
 from shared.envelope import decode_batch
 from shared.ids import new_uuid7
-from shared.recorder import Recorder, RecorderLimits
+from shared.recorder import NotDurableError, Recorder, RecorderLimits
 from shared.settings import CommonSettings
 from shared.testing.waiting import wait_until
 from tests.fixtures.servers import Servers
@@ -199,6 +201,36 @@ async def test_a_full_spool_leaves_no_room(bench: Bench) -> None:
     await wait_for_drain(recorder)
     assert recorder.has_room
     assert len(set(await bench.stored())) == recorded
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """No file of this process may grow: what a full disk does to it, without one (the services' logs bear it, prints not)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with structlog.testing.capture_logs():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_no_nats_and_no_disk_is_told_to_whoever_waits_and_loses_nothing(bench: Bench) -> None:
+    recorder = await bench.open()
+    bench.wire.cut()
+    with full_disk():
+        with pytest.raises(NotDurableError):
+            await asyncio.wait_for(bench.record(recorder, 3), 10)
+        assert not recorder.has_room
+
+    async def has_room() -> bool:
+        return recorder.has_room
+
+    await wait_until(has_room)  # the disk takes it now, NATS is still away
+    bench.wire.restore()
+    await wait_for_drain(recorder)
+    await bench.record(recorder, 1)
+    assert sorted(set(await bench.stored())) == [(recorder.source, number) for number in (1, 2, 3, 4)]
 
 
 async def test_a_message_stays_below_its_bound(bench: Bench) -> None:

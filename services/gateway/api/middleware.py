@@ -19,7 +19,9 @@ from services.gateway.limits import Decision
 from services.gateway.problems import CONTENT_TYPE, Problem, build_problem
 from services.gateway.proxy.headers import build_grace_headers
 from services.gateway.proxy.server import refuse_over_limit
+from services.gateway.recording import refuse_unrecorded
 from services.gateway.records import Trail, build_record
+from shared.recorder import NotDurableError
 
 log = structlog.get_logger(__name__)
 _OPEN_PATHS = ("/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json", "/tlog", "/.gatehouse")
@@ -169,10 +171,10 @@ class _ApiExchange:
             self._held.start = message
             self._held.body = b""
             self._trail.status = message["status"]
-            self._held.is_streaming = _is_stream(message)
-            if self._held.is_streaming:
+            if _is_stream(message):
                 await self._record("request_started")
                 self._reserve()
+                self._held.is_streaming = True
                 await self._send_start()
             return
         self._trail.bytes_out += len(message.get("body", b""))
@@ -209,8 +211,8 @@ class _ApiExchange:
         await self.send({"type": "http.response.body", "body": problem.encode(self._trail.request_id)})
 
     async def _finish(self) -> None:
-        self._has_answered = True
         await self._record(None)
+        self._has_answered = True
         await self._send_start()
         await self._send({"type": "http.response.body", "body": self._held.body})
 
@@ -222,6 +224,7 @@ class _ApiExchange:
         await self._send(self._held.start)
 
     async def _record(self, event_type: str | None) -> None:
+        """Record, and wait until the record is durable. Raises RefusedError when it cannot be made durable."""
         if not (self._is_recorded and self._has_room):
             return
         self._has_room = False
@@ -229,7 +232,10 @@ class _ApiExchange:
             self._trail.event_type = _EVENT_BY_STATUS.get(self._trail.status, "request_completed")
             if self._trail.event_type != "request_completed" and self._trail.reason is None:
                 self._trail.reason = "absent" if self._trail.principal is ANONYMOUS else "lacks the permission"
-        await self._tools.recorder.record(build_record(self._trail, event_type=event_type)).settled
+        try:
+            await self._tools.recorder.record(build_record(self._trail, event_type=event_type)).settled
+        except NotDurableError as error:
+            raise refuse_unrecorded() from error
 
     def close(self) -> None:
         """End: a stream gets its record now, room that was not used goes back."""

@@ -5,6 +5,7 @@ streams and `strict_before` routes write a durable `request_started` first. Buff
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from services.gateway.upstream import (
     UpstreamTimeoutError,
 )
 from services.keys.contract.requests import Route
-from shared.recorder import Recorder
+from shared.recorder import NotDurableError, Recorder
 
 if TYPE_CHECKING:
     from services.gateway.proxy.server import Exchange
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 _HELD_BYTES = 64 * 1024
 _BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
+
+
+class AnswerCutOffError(Exception):
+    """The record of an answer that is under way is not durable: its last byte stays here, the connection ends."""
 
 
 class BodyTooLargeError(Exception):
@@ -172,10 +177,7 @@ class Forwarder:
     ) -> None:
         """Pass the answer on as it comes, one piece behind; the last byte, or the end, waits for the record."""
         if _is_event_stream(response):
-            if self._recorder.reserve():
-                await self._recorder.record(build_record(exchange.trail, event_type="request_started")).settled
-            await self._pass_events(exchange, response, headers)
-            await self._record(exchange, route)
+            await self._answer_events(exchange, route, response, headers)
             return
         out = exchange.protocol.response_stream(response.status, headers)
         held = b""
@@ -191,9 +193,26 @@ class Forwarder:
         except Exception as error:  # the client left, or the upstream broke off: either way the answer ends here
             await self._record_broken(exchange, route, response, error)
             raise
-        await self._record(exchange, route)
+        try:
+            await self._record(exchange, route)
+        except NotDurableError as error:
+            raise AnswerCutOffError from error
         if held:
             await _send_last(out, held)
+
+    async def _answer_events(
+        self, exchange: "Exchange", route: Route, response: UpstreamResponse, headers: list[tuple[str, str]]
+    ) -> None:
+        """Record the start of a stream of events, pass it on, record its end; nothing waits for the latter."""
+        try:
+            await self._record_start(exchange)
+        except BaseException:
+            response.abort()
+            self._recorder.release()
+            raise
+        await self._pass_events(exchange, response, headers)
+        with contextlib.suppress(NotDurableError):
+            await self._record(exchange, route)
 
     async def _pass_events(
         self, exchange: "Exchange", response: UpstreamResponse, headers: list[tuple[str, str]]

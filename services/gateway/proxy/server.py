@@ -22,13 +22,13 @@ from services.gateway.proxy.forward import Forwarder
 from services.gateway.proxy.headers import build_grace_headers
 from services.gateway.proxy.metrics import ProxyMetrics
 from services.gateway.proxy.paths import normalise_path
-from services.gateway.recording import Admission
+from services.gateway.recording import Admission, refuse_unrecorded
 from services.gateway.records import Trail, build_record
 from services.gateway.settings import ProxySettings
 from services.gateway.view import RouteView, View
 from services.gateway.view_feed import ViewFeed
 from services.keys.contract.credentials import PREFIX
-from shared.recorder import Recorder
+from shared.recorder import NotDurableError, Recorder
 
 log = structlog.get_logger(__name__)
 _RESERVED = "/.gatehouse/"
@@ -104,6 +104,8 @@ class Proxy:
             await self._forwarder.forward(exchange)
         except RefusedError as refusal:
             await self._refuse(exchange, refusal)
+        except NotDurableError:
+            self._send_problem(exchange, refuse_unrecorded().problem)
         finally:
             self._under_way -= 1
             self._metrics.observe(trail.route, trail.status, time.perf_counter() - trail.started)
@@ -198,15 +200,15 @@ class Proxy:
         trail.event_type = refusal.event_type
         if refusal.principal is not ANONYMOUS:
             trail.principal = refusal.principal
-        if refusal.event_type and problem.status:
+        if refusal.event_type:
+            trail.status = problem.status
             try:
                 self._admission.reserve()
+                await self._recorder.record(build_record(trail)).settled
             except RefusedError as full:
                 problem = full.problem
-            else:
-                trail.status = problem.status
-                ticket = self._recorder.record(build_record(trail))
-                await ticket.settled
+            except NotDurableError:
+                problem = refuse_unrecorded().problem
         self._send_problem(exchange, problem)
 
     @staticmethod
