@@ -12,11 +12,18 @@ from services.alerts.contract.events import CATALOGUE, SOURCE
 from services.alerts.domain import Dated
 from services.alerts.outbox import OutboxRow
 from services.alerts.series import Moved, Series
-from shared.bus import Append, Caller, EventLog, Expectation, WrongExpectationError, build_subject
+from shared.bus import (
+    Append,
+    Caller,
+    EventLog,
+    Expectation,
+    WrongExpectationError,
+    build_event,
+    build_subject,
+)
 from shared.clock import format_time
 from shared.db import Connection, Pool, load_statements
-from shared.envelope import Event, decode_event
-from shared.ids import new_uuid7
+from shared.envelope import decode_event
 
 SQL = load_statements(__file__)
 TYPE_OF = {entry.model: entry for entry in CATALOGUE.types}
@@ -38,20 +45,7 @@ class AlertStore:
     async def append_rule(self, name: str, data: BaseModel, caller: Caller, *, now: datetime, after: int) -> int:
         """Store a rule's event only if its last sequence is still `after`. Raises WrongExpectationError."""
         kind = TYPE_OF[type(data)]
-        event = Event(
-            id=new_uuid7(),
-            source=SOURCE,
-            type=kind.name,
-            schemaversion=kind.version,
-            time=format_time(now),
-            subject=f"rule/{name}",
-            severity=kind.severity,
-            actor=caller.principal,
-            tenant=caller.tenant,
-            requestid=caller.request_id,
-            traceparent=caller.traceparent,
-            data=data.model_dump(mode="json"),
-        )
+        event = build_event(kind, data, source=SOURCE, subject=f"rule/{name}", caller=caller, now=now)
         subject = build_subject("evt.alerts.rule", name, kind.name)
         return await self._log.append([Append(subject, event, Expectation(f"evt.alerts.rule.{name}.>", after))])
 

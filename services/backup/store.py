@@ -10,11 +10,10 @@ from pydantic import BaseModel
 
 from services.backup.contract.events import CATALOGUE, SOURCE
 from services.backup.manifest import Manifest
-from shared.bus import Append, Caller, EventLog, build_subject
-from shared.clock import Clock, format_time, parse_time
+from shared.bus import Append, Caller, EventLog, build_event, build_subject
+from shared.clock import Clock, parse_time
 from shared.db import Pool, load_statements
 from shared.envelope import Event, parse_event
-from shared.ids import new_uuid7
 
 SQL = load_statements(__file__)
 Announcement = tuple[str, str, str, BaseModel]
@@ -56,20 +55,8 @@ class BackupStore:
     def _build_event(self, announcement: Announcement, caller: Caller) -> tuple[str, Event]:
         entity, entity_id, name, data = announcement
         kind = CATALOGUE.newest[name]
-        event = Event(
-            id=new_uuid7(),
-            source=SOURCE,
-            type=name,
-            schemaversion=kind.version,
-            time=format_time(self._clock.now()),
-            subject=f"{entity}/{entity_id}",
-            severity=kind.severity,
-            actor=caller.principal,
-            tenant=caller.tenant,
-            requestid=caller.request_id,
-            traceparent=caller.traceparent,
-            data=data.model_dump(mode="json"),
-        )
+        subject, now = f"{entity}/{entity_id}", self._clock.now()
+        event = build_event(kind, data, source=SOURCE, subject=subject, caller=caller, now=now)
         return build_subject("evt.backup", entity, entity_id, name), event
 
     async def announce(self) -> None:

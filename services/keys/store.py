@@ -10,11 +10,8 @@ from pydantic import BaseModel
 
 from services.keys.contract.events import CATALOGUE, CLAIMED, RELEASED, SOURCE, Claimed
 from services.keys.domain import Dated
-from shared.bus import Append, Caller, EventLog, Expectation, build_subject
-from shared.clock import format_time
+from shared.bus import Append, Caller, EventLog, Expectation, build_event, build_subject
 from shared.db import Pool, load_statements
-from shared.envelope import Event
-from shared.ids import new_uuid7
 
 SQL = load_statements(__file__)
 TYPE_OF = {entry.model: entry for entry in CATALOGUE.types if entry not in (CLAIMED, RELEASED)}
@@ -42,20 +39,8 @@ class KeyStore:
     ) -> Append:
         """Return the event of an entity, to be stored only if the entity's last sequence is still `after`."""
         kind = TYPE_OF[type(data)]
-        event = Event(
-            id=new_uuid7(),
-            source=SOURCE,
-            type=kind.name,
-            schemaversion=kind.version,
-            time=format_time(now),
-            subject=f"{entity}/{entity_id}",
-            severity=kind.severity,
-            actor=caller.principal,
-            tenant=tenant,
-            requestid=caller.request_id,
-            traceparent=caller.traceparent,
-            data=data.model_dump(mode="json"),
-        )
+        about = f"{entity}/{entity_id}"
+        event = build_event(kind, data, source=SOURCE, subject=about, caller=caller, now=now, tenant=tenant)
         entity_filter = f"{build_subject('evt.keys', entity, entity_id)}.>"
         subject = build_subject("evt.keys", entity, entity_id, kind.name)
         return Append(subject, event, Expectation(entity_filter, after))
@@ -73,18 +58,8 @@ class KeyStore:
         if not release and last and last.event.type == CLAIMED.name:
             return None
         kind = RELEASED if release else CLAIMED
-        event = Event(
-            id=new_uuid7(),
-            source=SOURCE,
-            type=kind.name,
-            time=format_time(now),
-            subject=f"claim/{digest}",
-            severity=kind.severity,
-            actor=caller.principal,
-            tenant=caller.tenant,
-            requestid=caller.request_id,
-            data=Claimed(entity=entity).model_dump(),
-        )
+        about = f"claim/{digest}"
+        event = build_event(kind, Claimed(entity=entity), source=SOURCE, subject=about, caller=caller, now=now)
         expected = Expectation(f"evt.keys.claim.{digest}.>", last.sequence if last else 0)
         return Append(build_subject("evt.keys.claim", digest, kind.name), event, expected)
 

@@ -6,6 +6,7 @@ one atomic batch (ADR-50), so either all of them are stored or none.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TypeVar
 
 import orjson
@@ -14,8 +15,11 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import api
 from nats.js.errors import APIError
+from pydantic import BaseModel
 
-from shared.envelope import CONTENT_TYPE, Event, decode_event
+from shared.bus.rpc import Caller
+from shared.clock import format_time
+from shared.envelope import CONTENT_TYPE, Event, EventType, decode_event
 from shared.errors import AppError, Category, unavailable
 from shared.ids import new_uuid7
 
@@ -59,6 +63,33 @@ class Stored:
     event: Event
     subject: str
     sequence: int
+
+
+def build_event(
+    kind: EventType,
+    data: BaseModel,
+    *,
+    source: str,
+    subject: str,
+    caller: Caller,
+    now: datetime,
+    tenant: str | None = None,
+) -> Event:
+    """Return the event of what a caller did to `subject` (``<entity>/<id>``); of the caller's tenant unless told."""
+    return Event(
+        id=new_uuid7(),
+        source=source,
+        type=kind.name,
+        schemaversion=kind.version,
+        time=format_time(now),
+        subject=subject,
+        severity=kind.severity,
+        actor=caller.principal,
+        tenant=tenant or caller.tenant,
+        requestid=caller.request_id,
+        traceparent=caller.traceparent,
+        data=data.model_dump(mode="json"),
+    )
 
 
 class EventLog:
