@@ -11,10 +11,6 @@ _LONGEST_CACHED = 512  # caches hold what is common; a flood of long paths must 
 
 def normalise_path(path: str) -> str:
     """Return the decoded path without dot segments (RFC 3986, section 5.2.4); it always starts with a slash."""
-    return _normalise_cached(path) if len(path) <= _LONGEST_CACHED else _normalise(path)
-
-
-def _normalise(path: str) -> str:
     if not path.startswith("/"):
         path = f"/{path}"
     if "/." not in path and "\\" not in path:
@@ -29,9 +25,6 @@ def _normalise(path: str) -> str:
     if path.endswith(("/.", "/..")):
         kept.append("")
     return "/" + "/".join(kept)
-
-
-_normalise_cached = lru_cache(maxsize=8192)(_normalise)
 
 
 def encode_target(path: str, prefix: str) -> str:
