@@ -10,6 +10,7 @@ from services.gateway.authenticate import ANONYMOUS, Principal
 from services.gateway.contract.events import CATALOGUE
 from services.gateway.endpoints import EndpointNames
 from shared.clock import format_time
+from shared.telemetry.tracing import note_request
 
 _LONGEST_PATH = 2048
 _LONGEST_USER_AGENT = 512
@@ -27,6 +28,7 @@ class Trail:
     user_agent: str | None
     request_id: str
     traceparent: str
+    caller_traceparent: str | None
     started: float
     route: str | None = None
     principal: Principal = ANONYMOUS
@@ -87,6 +89,24 @@ def _format_second(second: int) -> str:
 def _storable(text: str) -> str:
     """Return text that every store takes: Postgres knows no zero byte, so it is shown as the replacement character."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def note_span(trail: Trail) -> None:
+    """Export the request's span, by OpenTelemetry's HTTP conventions; to be asked only when spans are exported."""
+    attributes: dict[str, str | int] = {
+        "http.request.method": trail.method,
+        "url.path": trail.path[:_LONGEST_PATH],
+        "client.address": trail.ip_address,
+        "http.response.status_code": trail.status,
+        "gatehouse.request_id": trail.request_id,
+    }
+    if trail.route:
+        attributes["http.route"] = trail.route
+    if trail.reason:
+        attributes["error.type"] = trail.reason
+    name = f"{trail.method} {trail.route}" if trail.route else trail.method
+    seconds = time.perf_counter() - trail.started
+    note_request(name, trail.traceparent, trail.caller_traceparent, seconds=seconds, attributes=attributes)
 
 
 def build_summary(count: int, reason: str, status: int) -> dict[str, Any]:

@@ -20,8 +20,9 @@ from services.gateway.problems import CONTENT_TYPE, Problem, build_problem
 from services.gateway.proxy.headers import build_grace_headers
 from services.gateway.proxy.server import refuse_over_limit
 from services.gateway.recording import refuse_unrecorded
-from services.gateway.records import Trail, build_record
+from services.gateway.records import Trail, build_record, note_span
 from shared.recorder import NotDurableError
+from shared.telemetry import tracing
 
 log = structlog.get_logger(__name__)
 _OPEN_PATHS = ("/health", "/ready", "/metrics", "/docs", "/redoc", "/openapi.json", "/tlog", "/.gatehouse")
@@ -82,6 +83,8 @@ class GatehouseMiddleware:
             await exchange.send_problem(build_problem("internal", "Something went wrong here."))
         finally:
             exchange.close()
+            if tracing.is_exporting() and not is_open:
+                note_span(trail)
 
     def _begin(self, scope: Scope, headers: Headers) -> Trail:
         host, port = scope.get("client") or ("", 0)
@@ -92,6 +95,7 @@ class GatehouseMiddleware:
             user_agent=headers.get("user-agent"),
             request_id=pick_request_id(headers.get("x-request-id")),
             traceparent=continue_trace(headers.get("traceparent")),
+            caller_traceparent=headers.get("traceparent"),
             started=time.perf_counter(),
         )
 

@@ -23,12 +23,13 @@ from services.gateway.proxy.headers import build_grace_headers
 from services.gateway.proxy.metrics import ProxyMetrics
 from services.gateway.proxy.paths import normalise_path
 from services.gateway.recording import Admission, refuse_unrecorded
-from services.gateway.records import Trail, build_record
+from services.gateway.records import Trail, build_record, note_span
 from services.gateway.settings import ProxySettings
 from services.gateway.view import RouteView, View
 from services.gateway.view_feed import ViewFeed
 from services.keys.contract.credentials import PREFIX
 from shared.recorder import NotDurableError, Recorder
+from shared.telemetry import tracing
 
 log = structlog.get_logger(__name__)
 _RESERVED = "/.gatehouse/"
@@ -109,6 +110,8 @@ class Proxy:
         finally:
             self._under_way -= 1
             self._metrics.observe(trail.route, trail.status, time.perf_counter() - trail.started)
+            if tracing.is_exporting():
+                note_span(trail)
 
     async def finish(self) -> None:
         """Wait until the requests under way have their answers and records."""
@@ -127,6 +130,7 @@ class Proxy:
             user_agent=fields.get("user-agent"),
             request_id=pick_request_id(fields.get("x-request-id")),
             traceparent=continue_trace(fields.get("traceparent")),
+            caller_traceparent=fields.get("traceparent"),
             started=time.perf_counter(),
         )
 
