@@ -1,8 +1,8 @@
 """How streams become rules and alerts: the read table of rules, and one reader a stream that evaluates them."""
 
-from dataclasses import replace
 from functools import partial
 
+from msgspec.structs import replace
 from nats.aio.msg import Msg
 
 from services.alerts.contract.events import CATALOGUE
@@ -13,23 +13,13 @@ from services.gateway.contract.events import CATALOGUE as GATEWAY_CATALOGUE
 from services.keys.contract.events import CATALOGUE as KEYS_CATALOGUE
 from shared.clock import parse_time
 from shared.db import Connection
-from shared.envelope import EnvelopeError, Event, decode_batch, decode_event
-from shared.projector import Delivery, OnPoison, Projection, Received, Repeats
+from shared.envelope import EnvelopeError, Event, decode_event
+from shared.projector import Delivery, OnPoison, Projection, Received, Repeats, decode_one, decode_records
 
 RULES = "rules"
 _API_TOKEN = "_api"  # noqa: S105  (a subject's token: what the gateway's api publishes on behalf of its callers)
 _OWNED = frozenset(CATALOGUE.newest) | frozenset(GATEWAY_CATALOGUE.newest) | frozenset(KEYS_CATALOGUE.newest)
 _RULE_EVENTS = frozenset({"alert_rule_created", "alert_rule_updated", "alert_rule_deleted"})
-
-
-def decode_one(message: Msg) -> list[Event]:
-    """Decode a message of the event stream."""
-    return [decode_event(message.data)]
-
-
-def decode_records(message: Msg) -> list[Event]:
-    """Decode a message of TRAFFIC: a batch of records."""
-    return decode_batch(message.data)
 
 
 def decode_external(message: Msg) -> list[Event]:

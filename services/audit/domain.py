@@ -1,9 +1,10 @@
 """How an event becomes an entry: pure. Nothing here trusts what an event from outside says of itself."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from services.audit.contract.catalogue import HOUSE_NAMES, find_house_category
 from services.audit.contract.external import MAX_EVENT_BYTES, SEVERITIES, check_external
@@ -37,8 +38,7 @@ _RECORD_FIELDS = frozenset(
 _ZERO = "\\u0000"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An entry before it has its index and id, in the order of the table's columns after those two."""
 
     timestamp: datetime
@@ -72,7 +72,7 @@ class Row:
     onbehalfof: str | None
 
 
-COLUMNS = ("index", "id", *Row.__dataclass_fields__)
+COLUMNS = ("index", "id", *Row.__struct_fields__)
 
 
 def build_row(received: Received) -> Row:
@@ -192,7 +192,7 @@ def read_external(subject: str, payload: bytes, *, tenant: str) -> Event:
     tokens = subject.split(".")
     is_ours = tokens[1] == API_SOURCE
     source = f"/ext/{tokens[2] if is_ours else tokens[1]}"
-    changes: dict[str, Any] = {name: getattr(event, name) for name in Event.__dataclass_fields__}
+    changes: dict[str, Any] = {name: getattr(event, name) for name in Event.__struct_fields__}
     changes |= {"source": source, "sourceseq": None, "replaces": None}
     if not is_ours:
         actor = f"service:{tokens[1]}"

@@ -8,19 +8,14 @@ from nats.aio.msg import Msg
 from services.audit.domain import build_row, read_external
 from services.audit.store import SQL, append_entries
 from shared.db import Connection
-from shared.envelope import Event, decode_batch, decode_event
-from shared.projector import Delivery, OnPoison, Projection, Repeats
+from shared.envelope import Event, decode_event
+from shared.projector import Delivery, OnPoison, Projection, Repeats, decode_records
 
 
 def decode_domain_event(message: Msg) -> list[Event]:
     """Decode a message of the event stream; claims are bookkeeping and no entry."""
     event = decode_event(message.data)
     return [] if event.type in ("claimed", "released") else [event]
-
-
-def decode_records(message: Msg) -> list[Event]:
-    """Decode a message of TRAFFIC."""
-    return decode_batch(message.data)
 
 
 async def append_to_log(connection: Connection, delivery: Delivery) -> None:

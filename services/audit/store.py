@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import uuid_utils
+from msgspec.structs import astuple
 
 from services.audit.domain import COLUMNS, Row
 from shared.db import Connection, Pool, load_statements
@@ -33,11 +34,6 @@ async def append_entries(connection: Connection, rows: Sequence[Row]) -> None:
     Every writer takes the one row's lock first, so that indexes follow the order of commits.
     """
     size: int = await connection.fetchval(SQL["log_state_lock"])
-    records = [(size + place, str(uuid_utils.uuid7()), *astuple_shallow(row)) for place, row in enumerate(rows)]
+    records = [(size + place, str(uuid_utils.uuid7()), *astuple(row)) for place, row in enumerate(rows)]
     await connection.copy_records_to_table("entry", records=records, columns=COLUMNS)
     await connection.execute(SQL["log_state_grow"], size + len(rows))
-
-
-def astuple_shallow(row: Row) -> tuple[Any, ...]:
-    """Return the row's fields; dataclasses.astuple would copy every dictionary."""
-    return tuple(getattr(row, name) for name in Row.__dataclass_fields__)

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from nats.aio.msg import Msg
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
@@ -16,21 +15,10 @@ from services.keys.domain import Key, evolve
 from services.keys.store import SQL, KeyStore
 from shared.clock import parse_time
 from shared.db import Connection
-from shared.envelope import Event, decode_batch, decode_event
-from shared.projector import Delivery, OnPoison, Projection, Received, Repeats
+from shared.projector import Delivery, OnPoison, Projection, Received, Repeats, decode_one, decode_records
 
 _ERROR_STATUS = 400
 _KEY_EVENTS = frozenset({"api_key_created", "api_key_updated", "api_key_rotated", "api_key_revoked"})
-
-
-def decode_one(message: Msg) -> list[Event]:
-    """Decode a message of the event stream."""
-    return [decode_event(message.data)]
-
-
-def decode_records(message: Msg) -> list[Event]:
-    """Decode a message of TRAFFIC: a batch of records."""
-    return decode_batch(message.data)
 
 
 async def project_directory(connection: Connection, delivery: Delivery) -> None:

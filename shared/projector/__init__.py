@@ -7,11 +7,19 @@ token); the message is acked after the commit. Redelivery, second copies and lat
 from shared.projector.applied import AppliedWaiter
 from shared.projector.faults import Fault, PoisonError, classify
 from shared.projector.intervals import IntervalSet
-from shared.projector.projection import Delivery, OnPoison, Projection, Received, Repeats
+from shared.projector.projection import (
+    Delivery,
+    OnPoison,
+    Projection,
+    Received,
+    Repeats,
+    decode_one,
+    decode_records,
+)
 from shared.projector.projector import Projector
 from shared.projector.rebuild import rebuild
 
 __all__ = [
     "AppliedWaiter", "Delivery", "Fault", "IntervalSet", "OnPoison", "PoisonError", "Projection", "Projector",
-    "Received", "Repeats", "classify", "rebuild",
+    "Received", "Repeats", "classify", "decode_one", "decode_records", "rebuild",
 ]  # fmt: skip

@@ -1,14 +1,15 @@
 """What a projection is: which messages, how to read them, what to do with them, and what to do with a bad one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 
+import msgspec
 from nats.aio.msg import Msg
 
 from shared.db import Connection
-from shared.envelope import Event
+from shared.envelope import Event, decode_batch, decode_event
 
 
 class Repeats(Enum):
@@ -26,8 +27,7 @@ class OnPoison(Enum):
     PARK = "the message goes to the dead letter stream with its reason"
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """An event with where and when the stream stored it."""
 
     event: Event
@@ -60,7 +60,7 @@ class Projection:
     name: str
     find_stream: str
     subject_filter: str
-    decode: Callable[[Msg], list[Event]]
+    decode: Callable[[Msg], Sequence[Event]]
     apply: Apply
     prepare: Callable[[Delivery], Awaitable[None]] | None = None
     repeats: Repeats = Repeats.IMPOSSIBLE
@@ -70,9 +70,19 @@ class Projection:
     tables: tuple[str, ...] = field(default=())
 
 
+def decode_one(message: Msg) -> Sequence[Event]:
+    """Decode a message that is one event. Raises EnvelopeError."""
+    return [decode_event(message.data)]
+
+
+def decode_records(message: Msg) -> Sequence[Event]:
+    """Decode a message that is a batch of records. Raises EnvelopeError."""
+    return decode_batch(message.data)
+
+
 def receive(projection: Projection, message: Msg) -> list[Received]:
     """Return the events of a message with where and when the stream stored it. Raises what `decode` raises."""
     meta = message.metadata
     stored_at = meta.timestamp.astimezone(UTC) if meta.timestamp else datetime.now(UTC)
-    events = projection.decode(message)
-    return [Received(event, message.subject, meta.sequence.stream, stored_at) for event in events]
+    subject, sequence = message.subject, meta.sequence.stream
+    return [Received(event, subject, sequence, stored_at) for event in projection.decode(message)]

@@ -1,3 +1,4 @@
+import orjson
 import pytest
 from pydantic import BaseModel
 
@@ -32,6 +33,7 @@ def test_an_event_survives_the_wire() -> None:
         id="1", source="/s", type="t", time="2026-01-01T00:00:00.000Z", data={"a": 1}, sourceseq="7", actor="user:u"
     )
     assert decode_event(event.encode()) == event
+    assert decode_batch(b"[" + event.encode() + b"]")[0].to_json() == event.to_json()
 
 
 @pytest.mark.parametrize(
@@ -51,12 +53,35 @@ def test_an_event_survives_the_wire() -> None:
 def test_what_is_no_event_is_refused_with_a_reason(document: object, message: str) -> None:
     with pytest.raises(EnvelopeError, match=message):
         parse_event(document)
+    with pytest.raises(EnvelopeError, match=message):
+        decode_batch(orjson.dumps([build(), document]))
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"a": 1}', b"\xff\xfe"])
 def test_a_batch_must_be_an_array_of_events(payload: bytes) -> None:
     with pytest.raises(EnvelopeError):
         decode_batch(payload)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        build(time="2026-01-01T00:00:00.000Z", sourceseq="7", actor="user:u", futureattribute={"a": [1]}),
+        build(subject=None, time=None, data=None),
+        build(data={"path": "a\x00b", "deep": {"list": [1, 2.5, None, True]}}),
+        build(schemaversion=2**63),
+    ],
+)
+def test_a_batch_reads_as_its_events_do(document: dict[str, object]) -> None:
+    assert [event.to_json() for event in decode_batch(orjson.dumps([document]))] == [parse_event(document).to_json()]
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "source", "type"])
+def test_no_required_attribute_may_be_missing_in_a_batch(name: str) -> None:
+    document = build()
+    del document[name]
+    with pytest.raises(EnvelopeError, match=name):
+        decode_batch(orjson.dumps([document]))
 
 
 def test_unknown_attributes_are_ignored() -> None:
