@@ -17,6 +17,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from shared.settings import CommonSettings
 
+_tracer = trace.get_tracer("gatehouse")  # takes on the provider when one is set
 _propagator = TraceContextTextMapPropagator()
 _exporting: list[tuple[BatchSpanProcessor, Resource]] = []
 
@@ -73,8 +74,7 @@ def _read_context(traceparent: str) -> SpanContext | None:
 def consume(destination: str, traceparent: str | None, *, kind: SpanKind = SpanKind.CONSUMER) -> Iterator[Span]:
     """Run a block as a span that continues the given trace; `destination` is a template, not a raw subject."""
     parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
-    tracer = trace.get_tracer("gatehouse")
-    with tracer.start_as_current_span(
+    with _tracer.start_as_current_span(
         f"process {destination}",
         context=parent,
         kind=kind,
