@@ -1,20 +1,29 @@
-"""A durable pull consumer that is made anew at the position before each start, and checked for gaps as it delivers."""
+"""A durable pull consumer that is made anew at the position before each start, and checked for gaps as it delivers.
 
+One request takes what waits, up to a number and a size, or waits for the first message and returns at once with it.
+"""
+
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
-import nats.errors
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js import JetStreamContext, api
-from nats.js.errors import NotFoundError
+from nats.aio.subscription import Subscription
+from nats.js import api
+from nats.js.errors import APIError, NotFoundError
 
 from shared.bus.streams import find_incarnation
 
 _ACK_WAIT_SECONDS = 30
 _MAX_ACK_PENDING = 10_000
 _NEGLECTED_SECONDS = 3600
+_BATCH_BYTES = 8 * 1024**2
+_LATE_SECONDS = 0.5
+# How a request ends in the ordinary way: nothing waits, its time is over, or the batch is full by number or by bytes.
+_ENDED = frozenset({api.StatusCode.NO_MESSAGES.value, api.StatusCode.REQUEST_TIMEOUT.value})
+_FULL = frozenset({"Batch Completed", "Message Size Exceeds MaxBytes"})
 
 
 class DeliveryGapError(RuntimeError):
@@ -30,6 +39,35 @@ class StreamState:
     last_sequence: int
 
 
+class _Arrivals:
+    """What came in on one inbox: messages in order, and how the request that asked for them ended."""
+
+    def __init__(self) -> None:
+        self.wanted = 1
+        self.ended = asyncio.Event()
+        self.failure: Msg | None = None
+        self._messages: list[Msg] = []
+
+    async def take(self, message: Msg) -> None:
+        """Take a message, or the status that ends a request: only that has no address to be acked to."""
+        if message.reply:
+            self._messages.append(message)
+            if len(self._messages) >= self.wanted:
+                self.ended.set()
+            return
+        headers = message.headers or {}
+        if headers.get(api.Header.STATUS) not in _ENDED and headers.get(api.Header.DESCRIPTION) not in _FULL:
+            self.failure = message
+        self.ended.set()
+
+    def hand_over(self) -> list[Msg]:
+        """Return the messages that came since the last time. Raises APIError when the server refused the request."""
+        messages, self._messages = self._messages, []
+        if self.failure and not messages:
+            APIError.from_msg(self.failure)
+        return messages
+
+
 class StreamReader:
     """Delivers the messages of one filter in order, from a given sequence on."""
 
@@ -38,7 +76,10 @@ class StreamReader:
         self._client = client
         self._consumer = consumer
         self._filter = subject_filter
-        self._subscription: JetStreamContext.PullSubscription | None = None
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
+        self._inbox = ""
+        self._arrivals = _Arrivals()
+        self._subscription: Subscription | None = None
         self._delivered = 0
 
     async def find_state(self) -> StreamState:
@@ -69,16 +110,29 @@ class StreamReader:
             inactive_threshold=_NEGLECTED_SECONDS,
         )
         await stream.add_consumer(self.stream, config)
-        self._subscription = await stream.pull_subscribe_bind(self._consumer, self.stream)
+        self._inbox, self._arrivals = self._client.new_inbox(), _Arrivals()
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._arrivals.take)
         self._delivered = 0
 
     async def fetch(self, batch: int, wait_seconds: float) -> list[Msg]:
-        """Return up to `batch` messages; none when nothing came within the wait. Raises DeliveryGapError."""
-        assert self._subscription is not None  # noqa: S101  (start comes first)
-        try:
-            messages = await self._subscription.fetch(batch, timeout=wait_seconds)
-        except (nats.errors.TimeoutError, TimeoutError):
-            return []
+        """Return up to `batch` messages; none when nothing came within the wait.
+
+        Raises DeliveryGapError, and APIError when the consumer is gone. nats-py's own fetch costs a task a message.
+        """
+        arrivals = self._arrivals
+        arrivals.wanted = batch
+        arrivals.ended.clear()
+        request = {
+            "batch": batch,
+            "expires": int(wait_seconds * 1e9),
+            "no_wait": True,
+            "max_bytes": max(_BATCH_BYTES, 2 * self._client.max_payload),
+        }
+        await self._client.publish(self._next, orjson.dumps(request), reply=self._inbox)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_seconds + _LATE_SECONDS):
+                await arrivals.ended.wait()
+        messages = arrivals.hand_over()
         for message in messages:
             meta = message.metadata
             if meta.sequence.consumer != self._delivered + 1 or meta.num_delivered != 1:
