@@ -73,7 +73,7 @@ def build_projections(evaluator: Evaluator) -> list[Projection]:
     traffic = Projection(
         name="evaluate_traffic", find_stream="TRAFFIC", subject_filter="traffic.>", decode=decode_records,
         apply=partial(evaluator.apply, projection="evaluate_traffic"), repeats=Repeats.BY_NUMBER,
-        on_poison=OnPoison.PARK, batch=64, pace_seconds=0.05,
+        on_poison=OnPoison.PARK, batch=256, pace_seconds=0.1,
     )  # fmt: skip
     external = Projection(
         name="evaluate_external", find_stream="EXTERNAL", subject_filter="ext.>", decode=decode_external,

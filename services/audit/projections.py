@@ -54,7 +54,7 @@ def build_projections(external_tenant: str) -> list[Projection]:
         ),
         Projection(
             name="traffic", find_stream="TRAFFIC", subject_filter="traffic.>", decode=decode_records,
-            apply=append_to_log, repeats=Repeats.BY_NUMBER, on_poison=OnPoison.PARK, batch=64, pace_seconds=0.05,
+            apply=append_to_log, repeats=Repeats.BY_NUMBER, on_poison=OnPoison.PARK, batch=256, pace_seconds=0.1,
         ),
         Projection(
             name="external", find_stream="EXTERNAL", subject_filter="ext.>", decode=decode_external,

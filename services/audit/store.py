@@ -33,7 +33,8 @@ async def append_entries(connection: Connection, rows: Sequence[Row]) -> None:
 
     Every writer takes the one row's lock first, so that indexes follow the order of commits.
     """
-    size: int = await connection.fetchval(SQL["log_state_lock"])
+    if not rows:
+        return
+    size: int = await connection.fetchval(SQL["log_state_grow"], len(rows)) - len(rows)
     records = [(size + place, str(uuid_utils.uuid7()), *astuple(row)) for place, row in enumerate(rows)]
     await connection.copy_records_to_table("entry", records=records, columns=COLUMNS)
-    await connection.execute(SQL["log_state_grow"], size + len(rows))

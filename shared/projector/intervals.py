@@ -23,6 +23,9 @@ class IntervalSet:
 
     def add(self, number: int) -> bool:
         """Add a number; return False when it was already there."""
+        if self._lasts and number == self._lasts[-1] + 1:  # nearly always: the next one
+            self._lasts[-1] = number
+            return True
         place = bisect_right(self._firsts, number) - 1
         if place >= 0 and number <= self._lasts[place]:
             return False

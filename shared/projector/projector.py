@@ -149,9 +149,9 @@ class Projector:
             log.error("messages were purged before they were applied", projection=self.projection.name, lost=lost[2:])
 
     async def _apply_all(self, reader: StreamReader, renewal: asyncio.Task[None]) -> None:
-        committed_at = 0.0
+        next_at = 0.0
         while not renewal.done():
-            await asyncio.sleep(max(0.0, committed_at + self.projection.pace_seconds - time.monotonic()))
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
             messages = await reader.fetch(self.projection.batch, _FETCH_WAIT_SECONDS)
             if not messages:
                 self.metrics.caught_up()
@@ -159,7 +159,8 @@ class Projector:
             await self._apply_messages(messages)
             failpoints.hit("projector.before_ack")
             await messages[-1].ack()
-            committed_at = time.monotonic()
+            is_full = len(messages) >= self.projection.batch
+            next_at = 0.0 if is_full else time.monotonic() + self.projection.pace_seconds
 
     async def _apply_messages(self, messages: Sequence[Msg]) -> None:
         """Apply a run of messages; when it fails, one by one, so that only the bad one is treated as bad."""
@@ -204,10 +205,10 @@ class Projector:
         if self.projection.prepare:
             await self.projection.prepare(Delivery(received, last.sequence.stream))
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._advance(connection, last.sequence.stream)
             if self.projection.repeats is Repeats.BY_NUMBER:
                 received = await self._sources.keep_new(connection, received)
-            elif self.projection.repeats is Repeats.BY_IDENTITY and received:
+            await self._advance(connection, last.sequence.stream)
+            if self.projection.repeats is Repeats.BY_IDENTITY and received:
                 received = await keep_unseen(connection, self.projection.name, received)
             if received:
                 await self.projection.apply(connection, Delivery(received, last.sequence.stream))
@@ -216,9 +217,8 @@ class Projector:
         self.metrics.applied(len(received), lag=last.num_pending, stored_at=last.timestamp)
 
     async def _advance(self, connection: Connection, sequence: int) -> None:
-        moved = await connection.fetchrow(
-            SQL["projection_advance"], self.projection.name, self._token, self._incarnation, self._sequence, sequence
-        )
+        place = (self.projection.name, self._token, self._incarnation, self._sequence, sequence)
+        moved = await connection.fetchrow(SQL["projection_advance"], *place, *self._sources.take_changed())
         if moved is None:
             raise FencedError(f"{self.projection.name} is not at {self._sequence} under token {self._token} any more")
 

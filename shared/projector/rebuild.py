@@ -30,7 +30,7 @@ async def rebuild(projection: Projection, *, pool: Pool, client: Client, service
         try:
             return await _rebuild(connection, projection, client, service)
         finally:
-            await connection.execute(SQL["rebuild_unlock"], projection.name)
+            await connection.reset()  # the pool passes connections on as they are: no lock, no search path goes with it
 
 
 async def _rebuild(connection: Connection, projection: Projection, client: Client, service: str) -> int:

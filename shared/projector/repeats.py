@@ -23,25 +23,29 @@ class NumberedSources:
     def __init__(self, projection: str) -> None:
         self._projection = projection
         self._sets: dict[str, IntervalSet] = {}
+        self._changed: set[str] = set()
 
     def forget(self) -> None:
         """Read everything anew from the table."""
         self._sets.clear()
+        self._changed.clear()
 
     async def keep_new(self, connection: Connection, received: Sequence[Received]) -> list[Received]:
-        """Return what was not applied before, and note it in this transaction."""
+        """Return what was not applied before; it counts as applied from here on, `take_changed` says what to write."""
         await self._load(connection, {item.event.source for item in received})
-        changed = set()
         fresh = []
         for item in received:
-            if self._sets[item.event.source].add(_read_number(item)):
-                changed.add(item.event.source)
+            source = item.event.source
+            if self._sets[source].add(_read_number(item)):
+                self._changed.add(source)
                 fresh.append(item)
-        if changed:
-            sources = sorted(changed)
-            ranges = [write_multirange(self._sets[source]) for source in sources]
-            await connection.execute(SQL["source_save"], self._projection, sources, ranges)
         return fresh
+
+    def take_changed(self) -> tuple[list[str], list[str]]:
+        """Return the sources that changed and their sets, to be written with the position; they count as written."""
+        sources = sorted(self._changed)
+        self._changed.clear()
+        return sources, [write_multirange(self._sets[source]) for source in sources]
 
     async def _load(self, connection: Connection, sources: set[str]) -> None:
         missing = sources - self._sets.keys()

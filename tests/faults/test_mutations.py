@@ -19,8 +19,8 @@ MUTATIONS = {
     ),
     "the interval set": (
         "shared/projector/repeats.py",
-        "if self._sets[item.event.source].add(_read_number(item)):",
-        "if self._sets[item.event.source].add(_read_number(item)) or True:",
+        "if self._sets[source].add(_read_number(item)):",
+        "if self._sets[source].add(_read_number(item)) or True:",
         "tests/integration/test_projector.py::test_a_second_copy_at_a_new_sequence_changes_nothing",
     ),
     "the frozen batch": (

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -16,9 +15,19 @@ from services.audit.contract.streams import DLQ
 from shared.bus import StreamSpec, declare_streams
 from shared.db import Connection, Pool, migrate
 from shared.db.migrations import MigrationError
-from shared.envelope import Event, decode_batch, decode_event
+from shared.envelope import Event
 from shared.ids import new_uuid7
-from shared.projector import Delivery, OnPoison, PoisonError, Projection, Projector, Repeats, rebuild
+from shared.projector import (
+    Delivery,
+    OnPoison,
+    PoisonError,
+    Projection,
+    Projector,
+    Repeats,
+    decode_one,
+    decode_records,
+    rebuild,
+)
 from shared.projector.consumer import DeliveryGapError, StreamReader
 from shared.projector.projector import SQL
 from shared.testing.waiting import wait_until
@@ -40,14 +49,6 @@ async def apply(connection: Connection, delivery: Delivery) -> None:
         await connection.execute(
             "INSERT INTO applied (id, number) VALUES ($1, $2)", item.event.id, item.event.data["number"]
         )
-
-
-def decode_one(message: Msg) -> list[Event]:
-    return [decode_event(message.data)]
-
-
-def decode_many(message: Msg) -> list[Event]:
-    return decode_batch(message.data)
 
 
 class Bench:
@@ -113,7 +114,7 @@ async def test_a_second_copy_at_a_new_sequence_changes_nothing(bench: Bench) -> 
     later = orjson.dumps([build_event(number).to_json() for number in (3, 4)])
     for payload in (batch, batch, later):
         await bench.publish(payload)
-    bench.start(bench.build(decode=decode_many, repeats=Repeats.BY_NUMBER))
+    bench.start(bench.build(decode=decode_records, repeats=Repeats.BY_NUMBER))
     await bench.publish(orjson.dumps([build_event(5).to_json()]))
     assert await bench.wait_for(5) == [1, 2, 3, 4, 5]
 
@@ -314,6 +315,8 @@ async def test_the_position_never_moves_back(bench: Bench) -> None:
     await bench.publish(build_event(2).encode())
     await bench.wait_for(2)
     row = await bench.pool.fetchrow("SELECT token, incarnation FROM projection")
-    moved = await bench.pool.fetchrow(SQL["projection_advance"], "tested", row["token"], row["incarnation"], 2, 1)
+    place = ("tested", row["token"], row["incarnation"], 2, 1)
+    moved = await bench.pool.fetchrow(SQL["projection_advance"], *place, ["/late"], ["{[1,2)}"])
     assert moved is None
+    assert await bench.pool.fetch("SELECT source FROM projection_source") == []
     assert projector.position[1] == 2

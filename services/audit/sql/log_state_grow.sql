@@ -1,2 +1,2 @@
--- The log grew to this size, in the transaction that added the entries.
-UPDATE log_state SET tree_size = $1;
+-- The log grows in the transaction that adds the entries; the single row serialises all writers. Returns its new size.
+UPDATE log_state SET tree_size = tree_size + $1 RETURNING tree_size;

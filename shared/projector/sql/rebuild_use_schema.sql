@@ -1,2 +1,2 @@
--- From here on this connection's unqualified names mean the twins; the pool resets it on release.
+-- From here on this connection's unqualified names mean the twins; reset when the rebuild ends.
 SELECT set_config('search_path', 'rebuild, public', false);
