@@ -27,6 +27,7 @@ _AUTH_TYPES = frozenset({"auth_failed", "requests_summarised"})
 _OWN_SOURCE = "/gatehouse/"
 _UNAUTHENTICATED = 401
 _LONGEST_VALUE = 200
+_LATENESS = timedelta(seconds=LATENESS_SECONDS)
 
 
 class CompiledRule:
@@ -114,9 +115,8 @@ class Tally:
 class Counted:
     """One event while it is counted; its entry is made only when a rule wants to see it."""
 
-    def __init__(self, item: Received) -> None:
-        self.item = item
-        self.moment, self.is_late = find_moment(item)
+    def __init__(self, item: Received, moment: datetime, *, is_late: bool) -> None:
+        self.item, self.moment, self.is_late = item, moment, is_late
 
     @cached_property
     def entry(self) -> dict[str, Any]:
@@ -138,20 +138,27 @@ class Counted:
 def find_moment(item: Received) -> tuple[datetime, bool]:
     """Return when an event happened, never after it was stored, and whether it came later than allowed."""
     try:
-        moment = min(parse_time(item.event.time), item.stored_at)
+        moment = parse_time(item.event.time)
     except ValueError:
         return item.stored_at, False
-    return moment, item.stored_at - moment > timedelta(seconds=LATENESS_SECONDS)
+    if moment >= item.stored_at:
+        return item.stored_at, False
+    return moment, item.stored_at - moment > _LATENESS
 
 
 def count_batch(rules: RuleSet, received: Sequence[Received], tally: Tally) -> Tally:
     """Add to the tally what a run of events adds to the series of the rules; return it."""
     for item in received:
-        counted = Counted(item)
-        tally.late += counted.is_late
-        if not counted.is_late:
-            tally.newest = max(counted.moment, tally.newest or counted.moment)
-        for rule in rules.find(item.event.type):
+        moment, is_late = find_moment(item)
+        if is_late:
+            tally.late += 1
+        elif tally.newest is None or moment > tally.newest:
+            tally.newest = moment
+        candidates = rules.find(item.event.type)
+        if not candidates:
+            continue
+        counted = Counted(item, moment, is_late=is_late)
+        for rule in candidates:
             try:
                 if _matches(rule, counted):
                     _count(tally, rule, counted)

@@ -1,10 +1,12 @@
 """How an event becomes an entry: pure. Nothing here trusts what an event from outside says of itself."""
 
+import contextlib
 import hashlib
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec.structs import fields
 
 from services.audit.contract.catalogue import HOUSE_NAMES, find_house_category
 from services.audit.contract.external import MAX_EVENT_BYTES, SEVERITIES, check_external
@@ -36,6 +38,7 @@ _RECORD_FIELDS = frozenset(
     }
 )
 _ZERO = "\\u0000"
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,14 +75,29 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     onbehalfof: str | None
 
 
+class _Columns(msgspec.Struct, gc=False):
+    """The members of an event's data that have a column of their own."""
+
+    ip_address: str | None = None
+    user_agent: str | None = None
+    endpoint: str | None = None
+    path: str | None = None
+    method: str | None = None
+    status_code: int | None = None
+    duration_ms: float | None = None
+    bytes_in: _Count | None = None
+    bytes_out: _Count | None = None
+    route: str | None = None
+    session_id: str | None = None
+
+
 COLUMNS = ("index", "id", *Row.__struct_fields__)
 
 
 def build_row(received: Received) -> Row:
     """Return the entry of an event. Raises EnvelopeError for a time that is none."""
     event = received.event
-    data = event.data
-    status_code = data.get("status_code") if event.sourceseq else None
+    said = _read_columns(event.data)
     trace = (event.traceparent or "").split("-")
     return Row(
         timestamp=_read_time(event, received.stored_at),
@@ -89,16 +107,16 @@ def build_row(received: Received) -> Row:
         category=find_house_category(event.type),
         actor=event.actor or "anonymous",
         tenant=event.tenant or "default",
-        ip_address=_text(data, "ip_address"),
-        user_agent=_text(data, "user_agent"),
-        endpoint=_text(data, "endpoint"),
-        path=_text(data, "path"),
-        method=_text(data, "method"),
-        status_code=status_code if isinstance(status_code, int) else None,
-        duration_ms=_number(data, "duration_ms"),
-        bytes_in=_count(data, "bytes_in"),
-        bytes_out=_count(data, "bytes_out"),
-        route=_text(data, "route"),
+        ip_address=said.ip_address,
+        user_agent=said.user_agent,
+        endpoint=said.endpoint,
+        path=said.path,
+        method=said.method,
+        status_code=said.status_code if event.sourceseq else None,
+        duration_ms=said.duration_ms,
+        bytes_in=said.bytes_in,
+        bytes_out=said.bytes_out,
+        route=said.route,
         action=find_action(event),
         resource=event.subject,
         status=find_status(event),
@@ -106,7 +124,7 @@ def build_row(received: Received) -> Row:
         changes=_build_changes(event),
         request_id=event.requestid,
         trace_id=trace[1] if len(trace) == 4 else None,  # noqa: PLR2004  (the parts of a traceparent)
-        session_id=_text(data, "session_id"),
+        session_id=said.session_id,
         source=event.source,
         source_id=event.id,
         origin=event.origin,
@@ -144,19 +162,16 @@ def _read_time(event: Event, stored_at: datetime) -> datetime:
         raise EnvelopeError(f"time: {error}") from error
 
 
-def _text(data: dict[str, Any], name: str) -> str | None:
-    value = data.get(name)
-    return value if isinstance(value, str) else None
-
-
-def _number(data: dict[str, Any], name: str) -> float | None:
-    value = data.get(name)
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _count(data: dict[str, Any], name: str) -> int | None:
-    value = data.get(name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**62 else None
+def _read_columns(data: dict[str, Any]) -> _Columns:
+    """Return what has a column; a member of another kind than its column's is as good as absent."""
+    try:
+        return msgspec.convert(data, _Columns)
+    except msgspec.ValidationError:
+        fitting = {}
+        for column in fields(_Columns):
+            with contextlib.suppress(msgspec.ValidationError):
+                fitting[column.name] = msgspec.convert(data.get(column.name), column.type)
+        return _Columns(**fitting)
 
 
 def _build_details(event: Event) -> dict[str, Any]:
