@@ -36,5 +36,6 @@ async def append_entries(connection: Connection, rows: Sequence[Row]) -> None:
     if not rows:
         return
     size: int = await connection.fetchval(SQL["log_state_grow"], len(rows)) - len(rows)
-    records = [(size + place, str(uuid_utils.uuid7()), *astuple(row)) for place, row in enumerate(rows)]
+    # One after the other, as the driver takes them: what is made and gone at once stays in the processor's cache.
+    records = ((size + place, str(uuid_utils.uuid7()), *astuple(row)) for place, row in enumerate(rows))
     await connection.copy_records_to_table("entry", records=records, columns=COLUMNS)
