@@ -1,15 +1,16 @@
 """Building the record of a request: one CloudEvents document, cheap enough for the hot path."""
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
 
 from services.gateway.authenticate import ANONYMOUS, Principal
 from services.gateway.contract.events import CATALOGUE
 from services.gateway.endpoints import EndpointNames
 from shared.clock import format_time
+from shared.recorder import Record
 from shared.telemetry.tracing import note_request
 
 _LONGEST_PATH = 2048
@@ -18,8 +19,7 @@ _SEVERITIES = {entry.name: entry.severity for entry in CATALOGUE.types}
 _names = EndpointNames()
 
 
-@dataclass(slots=True)
-class Trail:
+class Trail(Struct, gc=False, kw_only=True):
     """What is known of a request while it is served; `build_record` turns it into its record."""
 
     method: str
@@ -40,39 +40,53 @@ class Trail:
     aborted: bool = False
 
 
-def build_record(trail: Trail, *, event_type: str | None = None) -> dict[str, Any]:
-    """Return the record's CloudEvents attributes, all but those that the recorder adds."""
+class _Data(Struct, gc=False, kw_only=True):
+    """The contract's RequestRecord, as the hot path writes it: `reason` and `aborted` only when there is any."""
+
+    method: str
+    path: str
+    endpoint: str
+    status_code: int
+    duration_ms: float
+    bytes_in: int
+    bytes_out: int
+    route: str | None
+    key_id: str | None
+    ip_address: str
+    user_agent: str | None
+    reason: str | UnsetType
+    aborted: bool | UnsetType
+
+
+def build_record(trail: Trail, *, event_type: str | None = None) -> Record:
+    """Return the record of a request."""
     kind = event_type or trail.event_type
-    data: dict[str, Any] = {
-        "method": trail.method,
-        "path": _storable(trail.path[:_LONGEST_PATH]),
-        "endpoint": _storable(_names.name(trail.route, trail.method, trail.path)),
-        "status_code": trail.status,
-        "duration_ms": round((time.perf_counter() - trail.started) * 1000, 3),
-        "bytes_in": trail.bytes_in,
-        "bytes_out": trail.bytes_out,
-        "route": trail.route,
-        "key_id": trail.principal.key_id,
-        "ip_address": trail.ip_address,
-        "user_agent": _storable(trail.user_agent[:_LONGEST_USER_AGENT]) if trail.user_agent else None,
-    }
-    if trail.reason:
-        data["reason"] = trail.reason
-    if trail.aborted:
-        data["aborted"] = True
-    return {
-        "type": kind,
-        "time": _format_now(),
-        "subject": f"route/{trail.route}" if trail.route else "gateway/api",
-        "datacontenttype": "application/json",
-        "schemaversion": 1,
-        "actor": trail.principal.name,
-        "tenant": trail.principal.tenant,
-        "severity": _SEVERITIES[kind],
-        "requestid": trail.request_id,
-        "traceparent": trail.traceparent,
-        "data": data,
-    }
+    route, principal = trail.route, trail.principal
+    return Record(
+        type=kind,
+        time=_format_now(),
+        subject=f"route/{route}" if route else "gateway/api",
+        actor=principal.name,
+        tenant=principal.tenant,
+        severity=_SEVERITIES[kind],
+        requestid=trail.request_id,
+        traceparent=trail.traceparent,
+        data=_Data(
+            method=trail.method,
+            path=_storable(trail.path[:_LONGEST_PATH]),
+            endpoint=_storable(_names.name(route, trail.method, trail.path)),
+            status_code=trail.status,
+            duration_ms=round((time.perf_counter() - trail.started) * 1000, 3),
+            bytes_in=trail.bytes_in,
+            bytes_out=trail.bytes_out,
+            route=route,
+            key_id=principal.key_id,
+            ip_address=trail.ip_address,
+            user_agent=_storable(trail.user_agent[:_LONGEST_USER_AGENT]) if trail.user_agent else None,
+            reason=trail.reason or UNSET,
+            aborted=trail.aborted or UNSET,
+        ),
+    )
 
 
 def _format_now() -> str:
@@ -109,16 +123,14 @@ def note_span(trail: Trail) -> None:
     note_request(name, trail.traceparent, trail.caller_traceparent, seconds=seconds, attributes=attributes)
 
 
-def build_summary(count: int, reason: str, status: int) -> dict[str, Any]:
+def build_summary(count: int, reason: str, status: int) -> Record:
     """Return the record of answers that could not be recorded one by one."""
-    return {
-        "type": "requests_summarised",
-        "time": format_time(datetime.now(UTC)),
-        "subject": "gateway/recorder",
-        "datacontenttype": "application/json",
-        "schemaversion": 1,
-        "actor": "service:gateway",
-        "tenant": "default",
-        "severity": "low",
-        "data": {"count": count, "reason": reason, "status_code": status},
-    }
+    return Record(
+        type="requests_summarised",
+        time=format_time(datetime.now(UTC)),
+        subject="gateway/recorder",
+        actor="service:gateway",
+        tenant="default",
+        severity="low",
+        data={"count": count, "reason": reason, "status_code": status},
+    )

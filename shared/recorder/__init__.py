@@ -4,7 +4,8 @@ Guarantee: what `settled` of a ticket resolved for is acked by JetStream or fsyn
 first sent, so that no retry can lose, double or regroup a record.
 """
 
+from shared.recorder.record import Record
 from shared.recorder.recorder import NotDurableError, Recorder, RecorderLimits, Ticket
 from shared.recorder.spool import Frozen, Spool, adopt_orphans
 
-__all__ = ["Frozen", "NotDurableError", "Recorder", "RecorderLimits", "Spool", "Ticket", "adopt_orphans"]
+__all__ = ["Frozen", "NotDurableError", "Record", "Recorder", "RecorderLimits", "Spool", "Ticket", "adopt_orphans"]

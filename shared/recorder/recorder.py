@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from shared.envelope import BATCH_CONTENT_TYPE
 from shared.ids import new_uuid7
 from shared.recorder.metrics import RecorderMetrics
+from shared.recorder.record import Record, encode
 from shared.recorder.spool import Frozen, Spool, adopt_orphans
 from shared.testing import failpoints
 
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 _PROBE_SECONDS = 1.0
 _PROBE_PAUSE_SECONDS = 0.25
 _WATCH_SECONDS = 0.05
+_WORTH_A_MESSAGE = 32  # records: what costs is work per message, here, in NATS and in every reader
 
 
 class NotDurableError(Exception):
@@ -148,21 +150,20 @@ class Recorder:
 
     # Recording
 
-    def record(self, document: dict[str, object]) -> Ticket:
-        """Take a record (CloudEvents attributes but specversion, id, source and sourceseq) into the open group.
+    def record(self, record: Record) -> Ticket:
+        """Take a record into the open group, and give it its identity and number.
 
         Uses up a reservation. Await the ticket's `settled` for durability.
         """
         self._reserved -= 1
-        document["specversion"] = "1.0"
-        document["id"] = new_uuid7()
-        document["source"] = self.source
-        document["sourceseq"] = str(self._next_number)
+        record.id = new_uuid7()
+        record.source = self.source
+        record.sourceseq = str(self._next_number)
         replaces, self._replaces = self._replaces, None
         if replaces is not None:
-            document["replaces"] = replaces
+            record.replaces = replaces
         self._next_number += 1
-        encoded = orjson.dumps(document)
+        encoded = encode(record)
         if self._open.size + len(encoded) > self.limits.message_bytes:
             self._close_group()
         ticket = self._open
@@ -171,9 +172,7 @@ class Recorder:
         self._held_bytes += len(encoded)
         if replaces is not None:
             ticket.settled.add_done_callback(self._note_succession)
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            self._loop.call_soon(self._flush)
+        self._flush_soon()
         return ticket
 
     def _note_succession(self, settled: "asyncio.Future[None]") -> None:
@@ -181,9 +180,17 @@ class Recorder:
         if settled.exception() is None:
             self._note.write_text(self.source)
 
+    def _flush_soon(self) -> None:
+        """Flush once everybody whose turn it is in this round of the loop has recorded: they share the message."""
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
         self._flush_is_due = False
-        if self._open.records and (not self.is_live or len(self._sent) < self.limits.in_flight):
+        waiting, in_flight = len(self._open.records), len(self._sent)
+        is_worth_it = not in_flight or (in_flight < self.limits.in_flight and waiting >= _WORTH_A_MESSAGE)
+        if waiting and (is_worth_it or not self.is_live):
             self._close_group()
 
     def _close_group(self) -> None:
@@ -215,7 +222,7 @@ class Recorder:
         del self._sent[sent.message.id]
         self.metrics.acked(len(sent.ticket.records), time.monotonic() - sent.sent_at)
         self._settle(sent)
-        self._flush()
+        self._flush_soon()
 
     def _settle(self, sent: _Sent) -> None:
         self._held_bytes -= sum(map(len, sent.ticket.records))

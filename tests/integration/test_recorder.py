@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from shared.bus import StreamSpec, connect, declare_streams
 from shared.envelope import decode_batch
 from shared.ids import new_uuid7
-from shared.recorder import NotDurableError, Recorder, RecorderLimits
+from shared.recorder import NotDurableError, Record, Recorder, RecorderLimits
 from shared.settings import CommonSettings
 from shared.testing.waiting import wait_until
 from tests.fixtures.servers import Servers
@@ -39,7 +39,7 @@ class Bench:
     async def record(self, recorder: Recorder, count: int) -> None:
         async def one(number: int) -> None:
             assert recorder.reserve()
-            await recorder.record({"type": "tested", "time": "", "data": {"number": number}}).settled
+            await recorder.record(Record(type="tested", time="", data={"number": number})).settled
 
         await asyncio.gather(*(one(number) for number in range(count)))
 
@@ -193,7 +193,7 @@ async def test_a_full_spool_leaves_no_room(bench: Bench) -> None:
     await bench.record(recorder, 1)
     recorded = 1
     while recorder.reserve():
-        await recorder.record({"type": "tested", "time": "", "data": {"filler": "x" * 10_000}}).settled
+        await recorder.record(Record(type="tested", time="", data={"filler": "x" * 10_000})).settled
         recorded += 1
         assert recorded < 100
     assert not recorder.has_room
@@ -246,6 +246,6 @@ async def test_closing_flushes(bench: Bench) -> None:
     recorder = await bench.open()
     for number in range(100):
         assert recorder.reserve()
-        recorder.record({"type": "tested", "time": "", "data": {"number": number}})
+        recorder.record(Record(type="tested", time="", data={"number": number}))
     await recorder.close()
     assert len(await bench.stored()) == 100
