@@ -20,6 +20,7 @@ _EXTENSIONS = (
     "actor", "tenant", "severity", "requestid", "traceparent", "causationid", "sourceseq", "origin", "onbehalfof",
     "replaces",
 )  # fmt: skip
+_ZERO = b"\\u0000"
 _OPTIONAL = frozenset({"time", "subject", *_EXTENSIONS})
 
 
@@ -128,28 +129,37 @@ def decode_event(payload: bytes) -> Event:
     return parse_event(_loads(payload))
 
 
-class _WireEvent(Event, frozen=True, kw_only=True, gc=False):
-    """An event as it stands in a batch; what it says of its type is checked as it is decoded."""
+def build_batch_decoder(members: Any = dict[str, Any]) -> Callable[[bytes], Sequence[Event]]:
+    """Return what decodes a CloudEvents batch (a JSON array of one or more events), and raises EnvelopeError.
 
-    specversion: Literal["1.0"]
+    Whoever looks at a few members of `data` only says which, as a TypedDict: the others may then be left out.
+    """
+    wire = msgspec.defstruct(
+        "WireEvent",
+        [("specversion", Literal["1.0"]), ("data", members, msgspec.field(default_factory=dict))],
+        bases=(Event,),
+        frozen=True,
+        kw_only=True,
+        gc=False,
+    )
+    decoder: msgspec.json.Decoder[Sequence[Event]] = msgspec.json.Decoder(list[wire])  # type: ignore[valid-type]
+
+    def decode(payload: bytes) -> Sequence[Event]:
+        # Every reader decodes every record: this is the hot path. It takes only what is beyond doubt; `parse_event`
+        # knows the exceptions (null is absent, zero bytes are refused in attributes only) and says what is wrong.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            events = decoder.decode(payload)
+            if events and _ZERO not in payload:
+                return events
+        documents = _loads(payload)
+        if not isinstance(documents, list) or not documents:
+            raise EnvelopeError("a batch must be a JSON array of one or more events")
+        return [parse_event(document) for document in documents]
+
+    return decode
 
 
-_BATCH = msgspec.json.Decoder(list[_WireEvent])
-_ZERO = b"\\u0000"
-
-
-def decode_batch(payload: bytes) -> Sequence[Event]:
-    """Return the events of a CloudEvents batch (a JSON array of one or more). Raises EnvelopeError."""
-    # Every reader decodes every record: this is the hot path. It takes only what is beyond doubt; `parse_event` knows
-    # the exceptions (null is absent, zero bytes are refused in attributes only) and says what is wrong with the rest.
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        events = _BATCH.decode(payload)
-        if events and _ZERO not in payload:
-            return events
-    documents = _loads(payload)
-    if not isinstance(documents, list) or not documents:
-        raise EnvelopeError("a batch must be a JSON array of one or more events")
-    return [parse_event(document) for document in documents]
+decode_batch = build_batch_decoder()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
+from nats.aio.msg import Msg
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 from nats.js.kv import KeyValue
 
@@ -16,11 +17,23 @@ from services.keys.domain import Key, evolve
 from services.keys.store import SQL, KeyStore
 from shared.clock import parse_time
 from shared.db import Connection
-from shared.projector import Delivery, OnPoison, Projection, Received, Repeats, decode_one, decode_records
+from shared.envelope import Event, build_batch_decoder
+from shared.projector import Delivery, OnPoison, Projection, Received, Repeats, decode_one
 
 _ERROR_STATUS = 400
 _HOUR_SECONDS = 3600
 _KEY_EVENTS = frozenset({"api_key_created", "api_key_updated", "api_key_rotated", "api_key_revoked"})
+
+
+class _RequestData(TypedDict, total=False):
+    """What the counts of uses look at in the data of a record."""
+
+    key_id: Any
+    status_code: Any
+    ip_address: Any
+
+
+_decode_requests = build_batch_decoder(_RequestData)
 
 
 async def project_directory(connection: Connection, delivery: Delivery) -> None:
@@ -61,6 +74,11 @@ async def _project_route(connection: Connection, item: Received) -> None:
         await connection.execute(SQL["route_delete"], data.name)
     else:
         await connection.execute(SQL["route_upsert"], data.name, data.route, item.sequence)
+
+
+def decode_uses(message: Msg) -> Sequence[Event]:
+    """Decode a message of TRAFFIC as far as the counts need it. Raises EnvelopeError."""
+    return _decode_requests(message.data)
 
 
 async def project_usage(connection: Connection, delivery: Delivery) -> None:
@@ -192,7 +210,7 @@ def build_projections(view: ViewWriter) -> list[Projection]:
             apply=project_directory, tables=("api_key", "route"),
         ),
         Projection(
-            name="usage", find_stream="TRAFFIC", subject_filter="traffic.>", decode=decode_records, apply=project_usage,
+            name="usage", find_stream="TRAFFIC", subject_filter="traffic.>", decode=decode_uses, apply=project_usage,
             repeats=Repeats.BY_NUMBER, on_poison=OnPoison.PARK, batch=256, pace_seconds=0.25,
         ),
     ]  # fmt: skip

@@ -309,6 +309,23 @@ async def test_a_redelivered_message_changes_nothing(bench: Bench) -> None:
     assert await bench.wait_for(2) == [1, 2]
 
 
+async def test_no_header_of_a_publisher_passes_for_a_status(bench: Bench) -> None:
+    stream = bench.client.jetstream()
+    await stream.publish(f"{bench.stream}.x", build_event(1).encode(), headers={"Status": "404", "Description": "No"})
+    bench.start(bench.build())
+    await bench.publish(build_event(2).encode())
+    assert await bench.wait_for(2) == [1, 2]
+
+
+async def test_a_reader_whose_consumer_is_gone_makes_it_anew(bench: Bench) -> None:
+    bench.start(bench.build())
+    await bench.publish(build_event(1).encode())
+    await bench.wait_for(1)
+    await bench.client.jetstream().delete_consumer(bench.stream, "test-tested")
+    await bench.publish(build_event(2).encode())
+    assert await bench.wait_for(2) == [1, 2]
+
+
 async def test_the_position_never_moves_back(bench: Bench) -> None:
     projector = bench.start(bench.build())
     await bench.publish(build_event(1).encode())

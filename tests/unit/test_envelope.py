@@ -1,8 +1,19 @@
+from typing import Any, TypedDict
+
 import orjson
 import pytest
 from pydantic import BaseModel
 
-from shared.envelope import Catalogue, EnvelopeError, Event, EventType, decode_batch, decode_event, parse_event
+from shared.envelope import (
+    Catalogue,
+    EnvelopeError,
+    Event,
+    EventType,
+    build_batch_decoder,
+    decode_batch,
+    decode_event,
+    parse_event,
+)
 
 
 class Renamed(BaseModel):
@@ -82,6 +93,22 @@ def test_no_required_attribute_may_be_missing_in_a_batch(name: str) -> None:
     del document[name]
     with pytest.raises(EnvelopeError, match=name):
         decode_batch(orjson.dumps([document]))
+
+
+class Narrow(TypedDict, total=False):
+    """The one member that a reader looks at."""
+
+    name: Any
+
+
+def test_a_reader_of_few_members_gets_those_and_refuses_what_is_no_event() -> None:
+    decode = build_batch_decoder(Narrow)
+    people = ({"name": "Ada", "age": 36}, {"age": 36})
+    read = decode(orjson.dumps([build(time="2026-01-01T00:00:00.000Z", data=data) for data in people]))
+    assert [event.data for event in read] == [{"name": "Ada"}, {}]
+    for broken in (build(actor=5), build(data=[1]), build(id="")):
+        with pytest.raises(EnvelopeError):
+            decode(orjson.dumps([build(), broken]))
 
 
 def test_unknown_attributes_are_ignored() -> None:
