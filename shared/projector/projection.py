@@ -52,7 +52,7 @@ class Projection:
     """One ordered reader.
 
     `apply` runs inside the transaction: no network, no clock, no serial. `prepare` runs before it, for stores outside
-    Postgres; it must bear being repeated. `pace_seconds` is the least time between two commits while batches are not
+    Postgres; it must bear being repeated. `pace_seconds` is the least time from batch to batch while they are not
     full: under load they grow and transactions become few, while a lone event after a pause is not delayed. `tables`
     are what a rebuild makes anew (only of those fed by the event stream). `find_stream` is a stream's name or `evt.>`
     for the live event stream.

@@ -156,11 +156,12 @@ class Projector:
             if not messages:
                 self.metrics.caught_up()
                 continue
+            began_at = time.monotonic()
             await self._apply_messages(messages)
             failpoints.hit("projector.before_ack")
             await messages[-1].ack()
             is_full = len(messages) >= self.projection.batch
-            next_at = 0.0 if is_full else time.monotonic() + self.projection.pace_seconds
+            next_at = 0.0 if is_full else began_at + self.projection.pace_seconds
 
     async def _apply_messages(self, messages: Sequence[Msg]) -> None:
         """Apply a run of messages; when it fails, one by one, so that only the bad one is treated as bad."""
