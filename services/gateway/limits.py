@@ -54,8 +54,11 @@ class Limiter:
     def take(self, policy: str, subject: str, limit: int, *, cost: int = 1, now: float | None = None) -> Decision:
         """Admit `cost` requests if they fit, and count them if so; cost 0 only looks."""
         now = time.time() if now is None else now
-        number, into = divmod(now, WINDOW_SECONDS)
-        cells = self._find(subject, int(number))
+        number = int(now) // WINDOW_SECONDS
+        into = now - number * WINDOW_SECONDS
+        cells = self._cells.get(subject)
+        if cells is None or cells.number != number:
+            cells = self._turn(subject, cells, number)
         used = cells.current + cells.previous * (1 - into / WINDOW_SECONDS)
         admitted = used + cost <= limit
         if admitted:
@@ -63,13 +66,13 @@ class Limiter:
             used += cost
         return Decision(policy, admitted, limit, max(0, int(limit - used)), max(1, int(WINDOW_SECONDS - into)))
 
-    def _find(self, subject: str, number: int) -> _Cells:
-        cells = self._cells.get(subject)
+    def _turn(self, subject: str, cells: _Cells | None, number: int) -> _Cells:
+        """Return the subject's cells at the beginning of a window."""
         if cells is None:
             if len(self._cells) >= _MOST_SUBJECTS:
                 self._forget_idle(number)
             cells = self._cells[subject] = _Cells(number)
-        elif cells.number != number:
+        else:
             cells.previous = cells.current if cells.number == number - 1 else 0
             cells.current = 0
             cells.number = number

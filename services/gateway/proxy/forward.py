@@ -7,7 +7,7 @@ streams and `strict_before` routes write a durable `request_started` first. Buff
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -59,6 +59,8 @@ class Forwarder:
         self._client = client
         self._recorder = recorder
         self._admission = admission
+        self._nothing = asyncio.get_running_loop().create_future()
+        self._nothing.set_result(None)
 
     async def forward(self, exchange: "Exchange") -> None:
         """Forward, answer, record. Raises RefusedError, after giving the reservation back, when there is no answer."""
@@ -68,8 +70,7 @@ class Forwarder:
         try:
             if route.audit == "strict_before":
                 await self._record_start(exchange)
-            request = await self._build_request(exchange, route)
-            response = await self._client.send(route, request)
+            response = await self._client.send(route, await self._build_request(exchange, route))
         except (
             UpstreamFailedError,
             UpstreamTimeoutError,
@@ -83,7 +84,14 @@ class Forwarder:
             self._recorder.release()
             raise
         exchange.trail.status = response.status
-        await self._answer(exchange, route, response, (time.perf_counter() - began) * 1000)
+        upstream_ms = (time.perf_counter() - began) * 1000
+        headers = [*filter_response_headers(response), *exchange.headers]
+        timing = f"auth;dur={exchange.auth_ms:.3f}, limit;dur={exchange.limit_ms:.3f}, upstream;dur={upstream_ms:.3f}"
+        if response.length is not None and response.length <= _HELD_BYTES:
+            await self._answer_held(exchange, route, response, headers, timing)
+        else:
+            headers.append(("server-timing", timing))
+            await self._answer_streamed(exchange, route, response, headers)
 
     async def _record_start(self, exchange: "Exchange") -> None:
         self._admission.reserve()
@@ -138,16 +146,6 @@ class Forwarder:
             yield chunk
         if length is not None and exchange.trail.bytes_in != length:
             raise BodyBrokenOffError
-
-    async def _answer(self, exchange: "Exchange", route: Route, response: UpstreamResponse, upstream_ms: float) -> None:
-        headers = [*filter_response_headers(response), *exchange.headers]
-        timing = f"auth;dur={exchange.auth_ms:.3f}, limit;dur={exchange.limit_ms:.3f}, upstream;dur={upstream_ms:.3f}"
-        length = response.length
-        if length is not None and length <= _HELD_BYTES:
-            await self._answer_held(exchange, route, response, headers, timing)
-        else:
-            headers.append(("server-timing", timing))
-            await self._answer_streamed(exchange, route, response, headers)
 
     async def _answer_held(
         self,
@@ -236,10 +234,10 @@ class Forwarder:
         response.abort()
         await self._record(exchange, route)
 
-    async def _record(self, exchange: "Exchange", route: Route) -> None:
+    def _record(self, exchange: "Exchange", route: Route) -> Awaitable[None]:
+        """Record the request; what is returned is to be awaited before the answer ends."""
         ticket = self._recorder.record(build_record(exchange.trail))
-        if route.audit != "buffered":
-            await ticket.settled
+        return self._nothing if route.audit == "buffered" else ticket.settled
 
 
 async def _send_last(out: Any, held: bytes) -> None:

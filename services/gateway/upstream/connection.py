@@ -5,7 +5,7 @@ Anything an upstream sends outside of an exchange closes the connection: it cann
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
@@ -56,13 +56,13 @@ class UpstreamResponse:
         self.fields = dict(headers)
         self.length: int | None = None
 
-    async def read(self) -> bytes:
+    def read(self) -> Awaitable[bytes]:
         """Return the whole body. Raises UpstreamFailedError when it breaks off, UpstreamTimeoutError in silence."""
-        return await self._connection.read_all()
+        return self._connection.read_all()
 
-    async def next_chunk(self) -> bytes | None:
+    def next_chunk(self) -> Awaitable[bytes | None]:
         """Return the next piece of the body, None after the last. Raises as `read`."""
-        return await self._connection.next_chunk()
+        return self._connection.next_chunk()
 
     def abort(self) -> None:
         """Give the rest up and close the connection."""
