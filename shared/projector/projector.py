@@ -198,8 +198,8 @@ class Projector:
 
     async def _commit(self, messages: Sequence[Msg]) -> None:
         received = [item for message in messages for item in receive(self.projection, message)]
-        traceparent = received[0].event.traceparent if received else None
-        with tracing.consume(f"{self.projection.find_stream} {self.projection.name}", traceparent):
+        causes = (item.event.traceparent for item in received)
+        with tracing.consume(f"{self.projection.find_stream} {self.projection.name}", causes):
             await self._commit_received(received, messages[-1].metadata)
 
     async def _commit_received(self, received: list[Received], last: Msg.Metadata) -> None:

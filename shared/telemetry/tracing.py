@@ -4,21 +4,23 @@ Destinations are named by template, never by raw subject, so that their number s
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Span, SpanContext, SpanKind
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from shared.settings import CommonSettings
 
 _tracer = trace.get_tracer("gatehouse")  # takes on the provider when one is set
 _propagator = TraceContextTextMapPropagator()
+_MOST_LINKS = 128
 _exporting: list[tuple[BatchSpanProcessor, Resource]] = []
 
 
@@ -71,14 +73,19 @@ def _read_context(traceparent: str) -> SpanContext | None:
 
 
 @contextmanager
-def consume(destination: str, traceparent: str | None, *, kind: SpanKind = SpanKind.CONSUMER) -> Iterator[Span]:
-    """Run a block as a span that continues the given trace; `destination` is a template, not a raw subject."""
-    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+def consume(destination: str, traceparents: Iterable[str | None]) -> Iterator[Span]:
+    """Run a block as a span that continues the first of the given traces, and links to the others of the batch.
+
+    `destination` is a template, not a raw subject. Of more traces than a span may link to, the first are linked.
+    """
+    causes = list(islice(dict.fromkeys(filter(None, traceparents)), _MOST_LINKS if is_exporting() else 1))
+    links = [Link(context) for context in map(_read_context, causes[1:]) if context]
     with _tracer.start_as_current_span(
         f"process {destination}",
-        context=parent,
-        kind=kind,
+        context=_propagator.extract({"traceparent": causes[0]}) if causes else None,
+        kind=SpanKind.CONSUMER,
         attributes={"messaging.system": "nats", "messaging.destination.template": destination},
+        links=links,
     ) as span:
         yield span
 

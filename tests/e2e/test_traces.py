@@ -19,18 +19,18 @@ _CALLER = "00f067aa0ba902b7"
 
 @dataclass(frozen=True)
 class Seen:
-    """A span as it arrived."""
+    """A span as it arrived, with the spans that it says it came from: its parent, and those it links to."""
 
     service: str
     name: str
     kind: int
     span_id: str
-    parent_id: str
+    causes: frozenset[str]
     attributes: dict[str, str] = field(compare=False)
 
 
 class Collector:
-    """An OTLP endpoint that keeps the spans of one trace."""
+    """An OTLP endpoint that keeps the spans that belong to one trace, or link to it."""
 
     def __init__(self) -> None:
         self.spans: list[Seen] = []
@@ -40,10 +40,13 @@ class Collector:
         for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
             names = {item.key: item.value.string_value for item in resource.resource.attributes}
             for span in (span for scope in resource.scope_spans for span in scope.spans):
+                causes = {link.span_id.hex() for link in span.links if link.trace_id.hex() == _TRACE}
                 if span.trace_id.hex() == _TRACE:
+                    causes.add(span.parent_span_id.hex())
+                if causes:
                     said = {item.key: item.value.string_value or str(item.value.int_value) for item in span.attributes}
-                    ids = (span.span_id.hex(), span.parent_span_id.hex())
-                    self.spans.append(Seen(names["service.name"], span.name, span.kind, *ids, said))
+                    known = (names["service.name"], span.name, span.kind, span.span_id.hex())
+                    self.spans.append(Seen(*known, frozenset(causes), said))
 
     def find(self, service: str, name: str) -> Seen | None:
         return next((span for span in self.spans if (span.service, span.name) == (service, name)), None)
@@ -78,15 +81,15 @@ def test_a_request_and_a_command_are_one_trace_from_the_door_to_every_reader() -
         assert stack.api.post("/api/keys/generate", json={"name": "traced"}, headers=headers).status_code == 201
 
         door = eventually(lambda: collector.find("gatehouse-proxy", "GET demo"))
-        assert (door.parent_id, door.kind) == (_CALLER, 2)
+        assert (door.causes, door.kind) == ({_CALLER}, 2)
         assert door.attributes["http.response.status_code"] == "200"
         assert door.attributes["http.route"] == "demo"
         for service, reader in (("keys", "usage"), ("audit", "traffic"), ("alerts", "evaluate_traffic")):
             name = f"process TRAFFIC {reader}"
             span = eventually(lambda service=service, name=name: collector.find(f"gatehouse-{service}", name))
-            assert span.parent_id == door.span_id
+            assert door.span_id in span.causes
 
         command = eventually(lambda: collector.find("gatehouse-api", "POST"))
-        assert command.parent_id == _CALLER
+        assert command.causes == {_CALLER}
         known = eventually(lambda: collector.find("gatehouse-keys", "process evt.> directory"))
-        assert known.parent_id == command.span_id
+        assert command.span_id in known.causes
