@@ -147,7 +147,7 @@ class Turn:
 
 @dataclass(slots=True)
 class Standing:
-    """How far a series was evaluated and what its alert did then.
+    """How far a series was evaluated (0: not yet) and what its alert did then.
 
     `floor` is the window end that last resolved: events that come late never fire again what was over.
     """
