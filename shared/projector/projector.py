@@ -22,7 +22,7 @@ from shared.projector.dead_letters import park
 from shared.projector.faults import Fault, FencedError, classify
 from shared.projector.metrics import ProjectionMetrics
 from shared.projector.projection import Delivery, OnPoison, Projection, Received, Repeats, receive
-from shared.projector.repeats import NumberedSources, keep_unseen
+from shared.projector.repeats import NumberedSources, forget_old, keep_unseen
 from shared.telemetry import tracing
 from shared.testing import failpoints
 
@@ -80,12 +80,14 @@ class Projector:
             await asyncio.sleep(self._lease_seconds / 3)
             return
         renewal = asyncio.create_task(self._renew())
+        forgetting = asyncio.create_task(forget_old(self._pool, self.projection))
         try:
             await self._read_stream(renewal)
         finally:
             self.is_active = False
             renewal.cancel()
-            await asyncio.gather(renewal, return_exceptions=True)
+            forgetting.cancel()
+            await asyncio.gather(renewal, forgetting, return_exceptions=True)
 
     async def _take_lease(self) -> bool:
         name = self.projection.name

@@ -1,17 +1,20 @@
 """Dropping second copies: records by their number within a source, other events by (source, id)."""
 
+import asyncio
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from typing import cast
 
 import asyncpg
 
-from shared.db import Connection, load_statements
+from shared.db import Connection, Pool, load_statements
 from shared.envelope import EnvelopeError, Event
 from shared.projector.intervals import IntervalSet
-from shared.projector.projection import Received
+from shared.projector.projection import Projection, Received, Repeats
 
 SQL = load_statements(__file__)
+_FORGET_SECONDS = 3600.0
 
 
 class NumberedSources:
@@ -88,3 +91,11 @@ async def keep_unseen(connection: Connection, projection: str, received: Sequenc
     rows = await connection.fetch(SQL["seen_insert"], projection, list(by_digest))
     fresh = {row["digest"] for row in rows}
     return [item for digest, item in by_digest.items() if digest in fresh]
+
+
+async def forget_old(pool: Pool, projection: Projection) -> None:
+    """Drop identities older than any stream keeps messages, now and every hour until cancelled: the table stays bounded."""
+    while projection.repeats is Repeats.BY_IDENTITY:
+        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError):
+            await pool.execute(SQL["seen_delete_old"], projection.name)
+        await asyncio.sleep(_FORGET_SECONDS)

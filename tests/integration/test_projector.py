@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -99,6 +100,19 @@ async def bench(nats_client: Client, pool: Pool) -> AsyncIterator[Bench]:
         task.cancel()
     await asyncio.gather(*made.tasks, return_exceptions=True)
     await nats_client.jetstream().delete_stream(stream)
+
+
+async def test_identities_are_forgotten_once_no_stream_can_repeat_them(bench: Bench) -> None:
+    note = "INSERT INTO projection_seen (projection, digest, seen_at) VALUES ('tested', $1, now() - $2::interval)"
+    await bench.pool.execute(note, b"old", timedelta(days=9))
+    await bench.pool.execute(note, b"kept", timedelta(days=7))
+    bench.start(bench.build(repeats=Repeats.BY_IDENTITY))
+
+    async def rest() -> bool:
+        rows = await bench.pool.fetch("SELECT digest FROM projection_seen")
+        return [row["digest"] for row in rows] == [b"kept"]
+
+    await wait_until(rest)
 
 
 async def test_events_are_applied_once_and_in_order(bench: Bench) -> None:
