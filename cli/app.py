@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cyclopts import App, CycloptsError
 
-from cli.commands import alerts, audit, backup, context, demo, events, keys, projections, routes, stack
+from cli.commands import alerts, audit, backup, context, demo, diagnostics, events, keys, projections, routes, stack
 from cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, say
 
 app = App(
@@ -15,7 +15,7 @@ app = App(
 )
 stack.register(app)
 demo.register(app)
-for group in (context, keys, routes, audit, events, alerts, backup, projections):
+for group in (context, keys, routes, audit, events, alerts, backup, projections, diagnostics):
     app.command(group.app)
 app.command(backup.restore_app)
 

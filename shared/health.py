@@ -4,12 +4,22 @@ Besides, a service streams its large answers to the gateway; those need the hous
 """
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import version
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import Response
+
+VERSION = version("gatehouse")
+_STARTED = time.monotonic()
+
+
+def uptime_seconds() -> int:
+    """Return how long this process has been running."""
+    return int(time.monotonic() - _STARTED)
 
 
 class JsonResponse(Response):
@@ -39,7 +49,8 @@ def build_ready(check: Callable[[], dict[str, str]]) -> Callable[[Request], Awai
     async def answer_ready(_: Request) -> Response:
         parts = check()
         ready = all(state == "ok" for state in parts.values())
-        return JsonResponse({"status": "ready" if ready else "not ready", "parts": parts}, 200 if ready else 503)
+        said = {"status": "ready" if ready else "not ready", "parts": parts}
+        return JsonResponse(said | {"version": VERSION, "uptime_seconds": uptime_seconds()}, 200 if ready else 503)
 
     return answer_ready
 

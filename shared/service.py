@@ -33,7 +33,7 @@ from shared.bus import Caller, Operation, StreamSpec, connect, connection_option
 from shared.bus.rpc import serve_operation
 from shared.db import Pool, create_pool, migrate
 from shared.errors import not_found
-from shared.health import answer_health, answer_metrics, build_ready
+from shared.health import VERSION, answer_health, answer_metrics, build_ready
 from shared.projector import Projection, Projector, rebuild
 from shared.projector.projector import SQL
 from shared.service_contract import ListProjections, ProjectionState, ProjectionStates, RebuildProjection, Rebuilt
@@ -148,7 +148,7 @@ class Frame:
             self.broker,
             asgi_routes=[(path, request_response(handler)) for path, handler in (handlers | (routes or {})).items()],
             asyncapi_path="/asyncapi",
-            specification=AsyncAPI(title=f"Gatehouse {self.name}", version="0.1.0"),
+            specification=AsyncAPI(title=f"Gatehouse {self.name}", version=VERSION),
             lifespan=lifespan,
             logger=None,
         )

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from shared.health import VERSION
 from tests.e2e.eventually import eventually
 from tests.fixtures.stack import Stack
 
@@ -54,6 +55,22 @@ def test_the_stack_describes_itself(stack: Stack) -> None:
     assert all(finding["state"] != "failed" for finding in stack.cli("doctor"))
     names = {(item["service"], item["name"]) for item in stack.cli("projections", "status")}
     assert {("keys", "directory"), ("keys", "view"), ("audit", "traffic"), ("alerts", "rules")} <= names
+
+
+def test_diagnostics_show_the_whole_house(stack: Stack) -> None:
+    stack.cli("backup", "create")
+    document = eventually(lambda: (shown := stack.cli("diagnostics"))["last_backup"] and shown)
+    assert document["services"].keys() == {"gateway", "keys", "audit", "alerts", "backup"}
+    assert {service["version"] for service in document["services"].values()} == {VERSION}
+    assert all(service["uptime_seconds"] >= 0 for service in document["services"].values())
+    assert document["stores"] == {"keys": "ok", "audit": "ok", "alerts": "ok"}
+    streams = {stream["name"]: stream for stream in document["streams"]}
+    assert {"TRAFFIC", "EXTERNAL", "ALERTS", "DLQ"} <= streams.keys()
+    assert streams["TRAFFIC"]["consumers"] >= 3
+    assert {"keys", "audit", "alerts"} <= {item["service"] for item in document["projections"]}
+    table = stack.run("diagnostics")
+    assert "TRAFFIC" in table.stdout
+    assert "Last backup" in table.stderr
 
 
 def test_a_rebuild_while_serving_changes_nothing(stack: Stack) -> None:

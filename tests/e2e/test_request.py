@@ -1,6 +1,7 @@
 """One request travels the whole house: authenticated, limited, forwarded, recorded, searchable, counted."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -211,6 +212,18 @@ def test_the_log_is_paged_without_gap_or_repeat(stack: Stack) -> None:
             if not (cursor := page["next_cursor"]):
                 break
         assert seen == sorted(range(size), reverse=order == "desc")
+
+
+def test_the_events_of_a_day(stack: Stack) -> None:
+    stack.proxy.get("/demo/today")
+    today = datetime.now(UTC).date().isoformat()
+
+    def list_events(date: str) -> list[dict[str, Any]]:
+        return stack.api.get("/api/events", params={"date": date, "limit": 5}).json()["items"]
+
+    assert all(item["timestamp"].startswith(today) for item in eventually(lambda: list_events(today)))
+    assert list_events("2001-01-01") == list_events("9999-12-31") == []
+    assert stack.api.get("/api/events", params={"date": "yesterday"}).status_code == 422
 
 
 def test_the_live_tail_resumes_without_gap_or_repeat(stack: Stack) -> None:

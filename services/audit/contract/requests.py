@@ -1,5 +1,6 @@
 """What audit can be asked, and what it answers (http-api.md, http-examples.md)."""
 
+from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -13,6 +14,7 @@ def _check_text(value: str) -> str:
     return value
 
 
+_Day = date  # a field of that name hides the type
 Text = Annotated[str, StringConstraints(max_length=500), AfterValidator(_check_text)]
 Severity = Literal["critical", "high", "medium", "low"]
 Status = Literal["success", "denied", "failure"]
@@ -58,6 +60,22 @@ class ListEntries(EntryFilter):
     cursor: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,18}$")] | None = None
     order: Literal["asc", "desc"] = "desc"
     as_of: Annotated[int, Field(ge=0, le=2**62)] | None = None
+
+
+class ListEvents(ListEntries):
+    """GET /api/events: the same, or the entries of one day (UTC) by `date`, in place of any other span."""
+
+    date: _Day | None = None
+
+    def to_entries(self) -> ListEntries:
+        """Return what this asks of the log."""
+        wanted = self.model_dump(exclude={"date"}, exclude_unset=True)
+        if self.date:
+            wanted |= {
+                "since": datetime.combine(self.date, time.min, UTC),
+                "until": datetime.combine(self.date, time.max, UTC),
+            }
+        return ListEntries.model_validate(wanted)
 
 
 class FollowEntries(EntryFilter):

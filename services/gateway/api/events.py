@@ -203,9 +203,9 @@ async def _publish(stream: Any, event: Event, caller: Caller) -> None:
 
 @router.get("")
 @needs("audit:read", "audit:read:own")
-async def list_events(asker: AskerDep, query: Annotated[requests.ListEntries, Query()]) -> requests.EntryPage:
-    """List entries; with `audit:read:own` only the caller's own."""
-    return await asker.ask(requests.LIST, query)
+async def list_events(asker: AskerDep, query: Annotated[requests.ListEvents, Query()]) -> requests.EntryPage:
+    """List entries, of one day by `date`; with `audit:read:own` only the caller's own."""
+    return await asker.ask(requests.LIST, query.to_entries())
 
 
 @router.get("/types")

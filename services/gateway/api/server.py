@@ -15,7 +15,7 @@ from fastapi.staticfiles import StaticFiles
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
-from services.gateway.api import alerts, audit, backups, config, events, keys, problem_errors, system
+from services.gateway.api import alerts, audit, backups, config, diagnostics, events, keys, problem_errors, system
 from services.gateway.api.middleware import GatehouseMiddleware
 from services.gateway.api.openapi import describe
 from services.gateway.api.tools import Tools
@@ -26,6 +26,7 @@ from services.gateway.recording import Admission, open_recorder
 from services.gateway.settings import ApiSettings
 from services.gateway.view_feed import ViewFeed
 from shared.bus import RpcClient, connect
+from shared.health import VERSION
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.tracing import configure_tracing
 from shared.testing import failpoints
@@ -36,8 +37,8 @@ _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 
 def build_app(settings: ApiSettings) -> FastAPI:
     """Return the application; `app.state.tools` is set while it runs."""
-    app = FastAPI(title="Gatehouse", version="0.1.0", docs_url=None, redoc_url=None, redirect_slashes=False)
-    for module in (keys, config, events, audit, system):
+    app = FastAPI(title="Gatehouse", version=VERSION, docs_url=None, redoc_url=None, redirect_slashes=False)
+    for module in (keys, config, events, audit, system, diagnostics):
         app.include_router(module.router)
     for router in (alerts.router, backups.router, backups.restores):
         app.include_router(router)

@@ -1,21 +1,19 @@
-"""What the house says about itself: health, readiness, metrics, diagnostics, projections."""
+"""What the house says about itself: health, readiness, metrics, projections."""
 
 import asyncio
 from typing import Any
 
-import httpx
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 from pydantic import BaseModel
 
 from services.gateway.api.routing import AskerDep, StrictRoute, ToolsDep, needs
-from services.gateway.api.tools import Tools
 from shared.bus import Operation
 from shared.errors import not_found
 from shared.service_contract import ListProjections, ProjectionState, ProjectionStates, RebuildProjection, Rebuilt
 
 router = APIRouter(tags=["System"], route_class=StrictRoute)
-_SERVICES = ("keys", "audit", "alerts", "backup")
+SERVICES = ("keys", "audit", "alerts", "backup")
 
 
 class Health(BaseModel):
@@ -88,45 +86,22 @@ def _snapshot() -> dict[str, float]:
     return values
 
 
-@router.get("/api/diagnostics")
-@needs("system:read")
-async def diagnose(tools: ToolsDep, asker: AskerDep) -> dict[str, Any]:
-    """Return the health, positions and lag of every service, in one document."""
-    services = dict(zip(_SERVICES, await asyncio.gather(*(_ask_ready(tools, name) for name in _SERVICES)), strict=True))
-    projections = await _list_projections(asker)
-    services["gateway"] = {"status": "ok", "parts": tools.check_parts()}
-    bad = [name for name, answer in services.items() if answer["status"] != "ok"]
-    down = [name for name in bad if services[name]["status"] == "down"]
-    return {
-        "status": "down" if down else "degraded" if bad else "ok",
-        "services": services,
-        "projections": [item.model_dump() for item in projections],
-        "recorder": {"live": tools.recorder.is_live, "spooled_bytes": tools.recorder.spooled_bytes},
-    }
-
-
-async def _ask_ready(tools: Tools, service: str) -> dict[str, Any]:
-    try:
-        answer = await tools.http.get(f"{tools.service_urls()[service]}/ready", timeout=2)
-        return {"status": "ok" if answer.is_success else "degraded", "parts": answer.json()["parts"]}
-    except (httpx.HTTPError, ValueError, KeyError):
-        return {"status": "down", "parts": {}}
-
-
 @router.get("/api/projections")
 @needs("system:read")
 async def list_projections(asker: AskerDep) -> ProjectionPage:
     """List every projection: where it stands, how far behind it is."""
-    return ProjectionPage(items=await _list_projections(asker))
+    return ProjectionPage(items=await list_all_projections(asker))
 
 
-async def _list_projections(asker: AskerDep) -> list[NamedProjection]:
+async def list_all_projections(asker: AskerDep) -> list[NamedProjection]:
+    """Return the projections of every service that answers in time."""
+
     async def ask(service: str) -> list[NamedProjection]:
         operation = Operation(f"rpc.{service}.projections", ListProjections, ProjectionStates, timeout_seconds=2)
         states = await asker.ask(operation, ListProjections())
         return [NamedProjection(service=service, **state.model_dump()) for state in states.items]
 
-    answers = await asyncio.gather(*(ask(service) for service in _SERVICES), return_exceptions=True)
+    answers = await asyncio.gather(*(ask(service) for service in SERVICES), return_exceptions=True)
     return [item for answer in answers if not isinstance(answer, BaseException) for item in answer]
 
 
@@ -134,7 +109,7 @@ async def _list_projections(asker: AskerDep) -> list[NamedProjection]:
 @needs("system:write")
 async def rebuild_projection(service: str, name: str, asker: AskerDep) -> Rebuilt:
     """Make a projection's tables anew from the event stream, while it serves."""
-    if service not in _SERVICES:
+    if service not in SERVICES:
         raise not_found("service")
     operation = Operation(f"rpc.{service}.rebuild", RebuildProjection, Rebuilt, timeout_seconds=60)
     return await asker.ask(operation, RebuildProjection(name=name))
