@@ -1,5 +1,6 @@
 """The commands, joined into one program."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,4 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         say(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        sys.exit(EXIT_FAILED)
+    except BrokenPipeError:  # whoever read along, `head` say, has seen enough; what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)

@@ -1,12 +1,14 @@
 """The command line, as an operator uses it."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from shared.health import VERSION
 from tests.e2e.eventually import eventually
-from tests.fixtures.stack import Stack
+from tests.fixtures.stack import PROJECT, Stack
 
 
 def test_keys_from_birth_to_end(stack: Stack) -> None:
@@ -71,6 +73,15 @@ def test_diagnostics_show_the_whole_house(stack: Stack) -> None:
     table = stack.run("diagnostics")
     assert "TRAFFIC" in table.stdout
     assert "Last backup" in table.stderr
+
+
+def test_a_reader_that_has_seen_enough_ends_the_printing_without_a_word(stack: Stack) -> None:
+    command = f"{sys.executable} -u -m cli audit types --json | head -c 1"
+    done = subprocess.run(
+        command, shell=True, capture_output=True, text=True, timeout=60, check=False, cwd=PROJECT,
+        env=stack.environment | {"GATEHOUSE_HOME": str(stack.home)},
+    )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("[", "")
 
 
 def test_a_rebuild_while_serving_changes_nothing(stack: Stack) -> None:
