@@ -148,6 +148,7 @@ def build_batch_decoder(members: Any = dict[str, Any]) -> Callable[[bytes], Sequ
         # Every reader decodes every record: this is the hot path. It takes only what is beyond doubt; `parse_event`
         # knows the exceptions (null is absent, zero bytes are refused in attributes only) and says what is wrong.
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            payload.decode()  # msgspec looks into texts only where it keeps them
             events = decoder.decode(payload)
             if events and _ZERO not in payload:
                 return events

@@ -20,6 +20,7 @@ from services.alerts.outbox import OutboxRow, render_failure
 from services.alerts.settings import Settings
 from services.alerts.store import SQL, AlertStore, add_to_outbox
 from shared.clock import Clock, format_time
+from shared.db import own_session
 from shared.envelope import CONTENT_TYPE
 from shared.testing import failpoints
 
@@ -50,7 +51,7 @@ class Deliverer:
         """Lead when nobody else does, until cancelled."""
         while True:
             try:
-                async with self._store.pool.acquire(timeout=10) as connection:
+                async with own_session(self._store.pool, timeout_seconds=10) as connection:
                     if await connection.fetchval(SQL["delivery_try_lead"]):
                         await self._lead(connection)
             except Exception as error:  # noqa: BLE001  (an edge that must not die: what is queued has to go out)

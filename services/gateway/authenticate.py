@@ -128,6 +128,11 @@ def is_allowed(networks: tuple[str, ...], ip_address: str) -> bool:
     return any(address in ipaddress.ip_network(network) for network in networks)
 
 
+def is_own(value: str) -> bool:
+    """Say whether a header's value is a credential of this house: it is for nobody behind it."""
+    return value.startswith(PREFIX) or (value[:7].lower() == "bearer " and value[7:].strip().startswith(PREFIX))
+
+
 def pick_credential(api_key: str | None, authorization: str | None) -> tuple[str | None, str | None]:
     """Return (credential, the header it came in): X-API-Key when present, else a Bearer that is one of ours."""
     if api_key is not None:

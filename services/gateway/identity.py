@@ -7,7 +7,8 @@ from functools import lru_cache
 
 from shared.ids import new_uuid7
 
-_HOST = re.compile(r"[A-Za-z0-9._:\[\]%-]{0,255}")
+_LONGEST_HOST = 255
+_HOST = re.compile(r"[A-Za-z0-9._:\[\]%-]*")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
@@ -26,10 +27,14 @@ def continue_trace(given: str | None) -> str:
     return f"00-{fresh[:32]}-{fresh[32:]}-01"
 
 
-@lru_cache(maxsize=1024)
 def is_host(text: str | None) -> bool:
     """Say whether a Host is one that can be quoted onward (RFC 3986, section 3.2.2); absent is fine."""
-    return text is None or _HOST.fullmatch(text) is not None
+    return text is None or (len(text) <= _LONGEST_HOST and _is_host(text))
+
+
+@lru_cache(maxsize=1024)
+def _is_host(text: str) -> bool:
+    return _HOST.fullmatch(text) is not None
 
 
 class AddressFinder:

@@ -1,6 +1,9 @@
 """The pool of one service's own database; JSON columns are Python objects on this side."""
 
 import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -33,7 +36,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def _encode_jsonb(value: Any) -> bytes:
-    return b"\x01" + orjson.dumps(value)
+    try:
+        return b"\x01" + orjson.dumps(value)
+    except TypeError:  # an integer beyond 64 bits, which a jsonb may well hold
+        return b"\x01" + json.dumps(value).encode()
 
 
 def _decode_jsonb(value: bytes) -> Any:
@@ -48,10 +54,25 @@ async def prepare_connection(connection: Connection) -> None:
 
 
 async def _pass_on(_: Connection) -> None:
-    """Spare the round trip that resets a session: the driver rolls back what is open, and nobody leaves more behind.
+    """Spare the round trip that resets a session: the driver rolls back what is open; more is left to `own_session`."""
 
-    Who changes a session (a lock, a search path) resets the connection before the pool has it back.
+
+@contextlib.asynccontextmanager
+async def own_session(pool: Pool, *, timeout_seconds: float | None = None) -> AsyncIterator[Connection]:
+    """Lend a connection whose session may be changed: locks, listeners, the search path.
+
+    It is reset before the pool has it back, or ended when that fails. Raises what `Pool.acquire` raises.
     """
+    async with pool.acquire(timeout=timeout_seconds) as connection:
+        try:
+            yield connection
+        finally:
+            try:
+                if not connection.is_closed():
+                    await connection.reset()
+            except BaseException:
+                connection.terminate()
+                raise
 
 
 async def create_pool(settings: StoreSettings, *, name: str) -> Pool:

@@ -43,28 +43,36 @@ class _Arrivals:
     """What came in on one inbox: messages in order, and how the request that asked for them ended."""
 
     def __init__(self) -> None:
-        self.wanted = 1
         self.ended = asyncio.Event()
-        self.failure: Msg | None = None
+        self._wanted = 1
+        self._request = ""
+        self._failure: Msg | None = None
         self._messages: list[Msg] = []
+
+    def expect(self, wanted: int, request: str) -> None:
+        """Wait anew: for so many messages, or for the end of this request; how an earlier one ended is no matter."""
+        self._wanted, self._request, self._failure = wanted, request, None
+        self.ended.clear()
 
     async def take(self, message: Msg) -> None:
         """Take a message, or the status that ends a request: only that has no address to be acked to."""
         if message.reply:
             self._messages.append(message)
-            if len(self._messages) >= self.wanted:
+            if len(self._messages) >= self._wanted:
                 self.ended.set()
+            return
+        if message.subject != self._request:
             return
         headers = message.headers or {}
         if headers.get(api.Header.STATUS) not in _ENDED and headers.get(api.Header.DESCRIPTION) not in _FULL:
-            self.failure = message
+            self._failure = message
         self.ended.set()
 
     def hand_over(self) -> list[Msg]:
         """Return the messages that came since the last time. Raises APIError when the server refused the request."""
         messages, self._messages = self._messages, []
-        if self.failure and not messages:
-            APIError.from_msg(self.failure)
+        if self._failure and not messages:
+            APIError.from_msg(self._failure)
         return messages
 
 
@@ -78,6 +86,7 @@ class StreamReader:
         self._filter = subject_filter
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._inbox = ""
+        self._requests = 0
         self._arrivals = _Arrivals()
         self._subscription: Subscription | None = None
         self._delivered = 0
@@ -111,7 +120,7 @@ class StreamReader:
         )
         await stream.add_consumer(self.stream, config)
         self._inbox, self._arrivals = self._client.new_inbox(), _Arrivals()
-        self._subscription = await self._client.subscribe(self._inbox, cb=self._arrivals.take)
+        self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrivals.take)
         self._delivered = 0
 
     async def fetch(self, batch: int, wait_seconds: float) -> list[Msg]:
@@ -120,15 +129,16 @@ class StreamReader:
         Raises DeliveryGapError, and APIError when the consumer is gone. nats-py's own fetch costs a task a message.
         """
         arrivals = self._arrivals
-        arrivals.wanted = batch
-        arrivals.ended.clear()
+        self._requests += 1
+        inbox = f"{self._inbox}.{self._requests}"
+        arrivals.expect(batch, inbox)
         request = {
             "batch": batch,
             "expires": int(wait_seconds * 1e9),
             "no_wait": True,
             "max_bytes": max(_BATCH_BYTES, 2 * self._client.max_payload),
         }
-        await self._client.publish(self._next, orjson.dumps(request), reply=self._inbox)
+        await self._client.publish(self._next, orjson.dumps(request), reply=inbox)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait_seconds + _LATE_SECONDS):
                 await arrivals.ended.wait()

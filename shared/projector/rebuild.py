@@ -7,7 +7,7 @@ import structlog
 from nats.aio.client import Client
 
 from shared.bus.streams import wait_for_stream
-from shared.db import Connection, Pool, load_statements
+from shared.db import Connection, Pool, load_statements, own_session
 from shared.errors import conflict
 from shared.projector.consumer import StreamReader
 from shared.projector.projection import Delivery, Projection, receive
@@ -24,13 +24,10 @@ async def rebuild(projection: Projection, *, pool: Pool, client: Client, service
     """
     if not projection.tables:
         raise conflict(f"The projection {projection.name} is not fed by the event stream alone.")
-    async with pool.acquire() as connection:
+    async with own_session(pool) as connection:
         if not await connection.fetchval(SQL["rebuild_try_lock"], projection.name):
             raise conflict(f"The projection {projection.name} is being rebuilt already.")
-        try:
-            return await _rebuild(connection, projection, client, service)
-        finally:
-            await connection.reset()  # the pool passes connections on as they are: no lock, no search path goes with it
+        return await _rebuild(connection, projection, client, service)
 
 
 async def _rebuild(connection: Connection, projection: Projection, client: Client, service: str) -> int:
@@ -62,6 +59,7 @@ async def _replay(connection: Connection, projection: Projection, reader: Stream
                 received = [item for message in wanted for item in receive(projection, message)]
                 await projection.apply(connection, Delivery(received, wanted[-1].metadata.sequence.stream))
             done = wanted[-1].metadata.sequence.stream
+            await wanted[-1].ack()  # so that the next are delivered; what counts is what was applied
         if len(wanted) < len(messages):
             await reader.start(done + 1)
     return done

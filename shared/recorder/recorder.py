@@ -47,14 +47,18 @@ class RecorderLimits:
 
 
 class Ticket:
-    """A group of records that become durable together; `settled` resolves when they have, or raises NotDurableError."""
+    """A group of records that become durable together.
 
-    __slots__ = ("records", "settled", "size")
+    `settled` resolves when they have, or raises NotDurableError; `stored` goes on waiting until they have.
+    """
+
+    __slots__ = ("records", "settled", "size", "stored")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.records: list[bytes] = []
         self.size = 2
         self.settled: asyncio.Future[None] = loop.create_future()
+        self.stored: asyncio.Future[None] = loop.create_future()
 
     def give_up(self) -> None:
         """Tell those who wait that the records are not durable; the records stay."""
@@ -226,8 +230,9 @@ class Recorder:
 
     def _settle(self, sent: _Sent) -> None:
         self._held_bytes -= sum(map(len, sent.ticket.records))
-        if not sent.ticket.settled.done():
-            sent.ticket.settled.set_result(None)
+        for waited in (sent.ticket.settled, sent.ticket.stored):
+            if not waited.done():
+                waited.set_result(None)
 
     # Spool
 

@@ -47,12 +47,13 @@ def note_request(
     if not _exporting or context is None or not context.trace_flags.sampled:
         return
     processor, resource = _exporting[0]
+    parent = _read_context(caller) if caller else None
     ended = time.time_ns()
     processor.on_end(
         ReadableSpan(
             name,
             context=context,
-            parent=_read_context(caller) if caller else None,
+            parent=parent if parent and parent.trace_id == context.trace_id else None,
             resource=resource,
             attributes=attributes,
             kind=SpanKind.SERVER,

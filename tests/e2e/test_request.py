@@ -175,6 +175,14 @@ def test_what_the_upstream_sees(stack: Stack) -> None:
     assert lines["x-forwarded-for"] == "127.0.0.1"
 
 
+def test_no_credential_of_this_house_reaches_the_upstream(stack: Stack) -> None:
+    other = stack.new_key()["full_key_secret"]
+    with RawUpstream(mode="headers") as upstream, upstream.routed(stack, "kept"):
+        head = stack.proxy.get("/kept/x", headers={"Authorization": f"Bearer {other}"}).text
+    assert head.startswith("GET /x")
+    assert "gk_" not in head
+
+
 def test_an_upstream_that_is_away_is_502_and_recorded(stack: Stack) -> None:
     body = {"name": "gone", "path_prefix": "/gone", "upstream": "http://127.0.0.1:9", "retries": 0}
     assert stack.api.post("/api/routes", json=body).status_code == 201

@@ -248,7 +248,10 @@ async def test_purged_ranges_are_recorded_as_lost(bench: Bench) -> None:
     assert tuple(row) == (1, 2)
 
 
-async def test_a_rebuild_equals_the_live_table_while_it_goes_on(bench: Bench) -> None:
+async def test_a_rebuild_equals_the_live_table_while_it_goes_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "shared.projector.consumer._MAX_ACK_PENDING", 10
+    )  # a rebuild is longer than what may be unacked
     projection = bench.build(tables=("kept",), apply=upsert)
     await bench.pool.execute("CREATE TABLE kept (number bigint PRIMARY KEY, id text NOT NULL)")
     bench.start(projection)

@@ -220,13 +220,19 @@ async def test_no_nats_and_no_disk_is_told_to_whoever_waits_and_loses_nothing(be
     bench.wire.cut()
     with full_disk():
         with pytest.raises(NotDurableError):
-            await asyncio.wait_for(bench.record(recorder, 3), 10)
+            await asyncio.wait_for(bench.record(recorder, 2), 10)
         assert not recorder.has_room
+        recorder.reserve()
+        ticket = recorder.record(Record(type="tested", time="", data={"number": 3}))
+        with pytest.raises(NotDurableError):
+            await asyncio.wait_for(ticket.settled, 10)
+        assert not ticket.stored.done()
 
     async def has_room() -> bool:
         return recorder.has_room
 
     await wait_until(has_room)  # the disk takes it now, NATS is still away
+    await asyncio.wait_for(ticket.stored, 10)
     bench.wire.restore()
     await wait_for_drain(recorder)
     await bench.record(recorder, 1)

@@ -1,5 +1,7 @@
 """The gateway's pure parts: paths, credentials, permissions, limits, endpoints, addresses, second names."""
 
+from typing import cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,9 +9,12 @@ from hypothesis import strategies as st
 from services.gateway.api.aliases import resolve_alias
 from services.gateway.authenticate import Authenticator, RefusedError, pick_credential
 from services.gateway.endpoints import EndpointNames, build_template
-from services.gateway.identity import AddressFinder, continue_trace, pick_request_id
+from services.gateway.identity import AddressFinder, continue_trace, is_host, pick_request_id
 from services.gateway.limits import Limiter
+from services.gateway.proxy.headers import filter_response_headers
 from services.gateway.proxy.paths import encode_target, normalise_path
+from services.gateway.upstream import UpstreamResponse
+from services.gateway.upstream.connection import UpstreamConnection
 from services.gateway.view import View
 from services.keys.contract.credentials import complete_key, compute_mac, read_key_id
 from services.keys.contract.permissions import allows, find_lacking
@@ -144,6 +149,19 @@ def test_credentials_are_picked_by_header() -> None:
     assert pick_credential(KEY, "Bearer other") == (KEY, "x-api-key")
     assert pick_credential(None, f"Bearer {KEY}") == (KEY, "authorization")
     assert pick_credential(None, "Bearer somebody-elses-token") == (None, None)
+
+
+def test_every_connection_header_of_an_answer_is_looked_at() -> None:
+    hops = [("connection", "x-hop"), ("connection", "keep-alive"), ("x-hop", "1")]
+    response = UpstreamResponse(cast("UpstreamConnection", None), 200, [("content-type", "a/b"), *hops])
+    assert filter_response_headers(response) == [("content-type", "a/b")]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_fine"), [("a.example:80", True), ("a b", False), ("a" * 256, False), (None, True)]
+)
+def test_a_host_is_short_and_well_formed(host: str | None, *, is_fine: bool) -> None:
+    assert is_host(host) is is_fine
 
 
 def test_bundles_and_nobody_grants_what_they_lack() -> None:

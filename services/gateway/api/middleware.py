@@ -3,6 +3,7 @@
 The answer is held until its record is durable; an event stream's start is recorded before its first byte.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -209,6 +210,13 @@ class _ApiExchange:
         """Answer a problem found before the application answered; nothing when it has answered already."""
         if self._held.is_streaming or self._has_answered:
             return
+        try:
+            await self._send_whole(problem)
+        except RefusedError as unrecorded:
+            self._is_recorded = False
+            await self._send_whole(unrecorded.problem)
+
+    async def _send_whole(self, problem: Problem) -> None:
         headers = [(b"content-type", CONTENT_TYPE.encode())]
         headers += [(name.encode(), value.encode()) for name, value in problem.headers]
         await self.send({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -236,8 +244,9 @@ class _ApiExchange:
             self._trail.event_type = _EVENT_BY_STATUS.get(self._trail.status, "request_completed")
             if self._trail.event_type != "request_completed" and self._trail.reason is None:
                 self._trail.reason = "absent" if self._trail.principal is ANONYMOUS else "lacks the permission"
+        ticket = self._tools.recorder.record(build_record(self._trail, event_type=event_type))
         try:
-            await self._tools.recorder.record(build_record(self._trail, event_type=event_type)).settled
+            await asyncio.shield(ticket.settled)  # others wait for it too: one who leaves must not take it with them
         except NotDurableError as error:
             raise refuse_unrecorded() from error
 

@@ -123,7 +123,7 @@ class Forwarder:
         head = build_request_head(
             exchange,
             target=f"{target}?{query}" if query else target,
-            host=fields.get("host") or scope.authority or "localhost",
+            host=exchange.host or "localhost",
             scheme=scope.scheme,
             drop_credential=not route.pass_credential,
             framing=framing,
@@ -192,7 +192,7 @@ class Forwarder:
             await self._record_broken(exchange, route, response, error)
             raise
         try:
-            await self._record(exchange, route)
+            await self._record(exchange, route, can_be_cut=response.length is not None)
         except NotDurableError as error:
             raise AnswerCutOffError from error
         if held:
@@ -232,12 +232,19 @@ class Forwarder:
         exchange.trail.aborted = True
         exchange.trail.reason = str(error)[:200] or type(error).__name__
         response.abort()
-        await self._record(exchange, route)
+        with contextlib.suppress(NotDurableError):  # the answer is cut off in any case
+            await self._record(exchange, route, can_be_cut=response.length is not None)
 
-    def _record(self, exchange: "Exchange", route: Route) -> Awaitable[None]:
-        """Record the request; what is returned is to be awaited before the answer ends."""
+    def _record(self, exchange: "Exchange", route: Route, *, can_be_cut: bool = True) -> Awaitable[None]:
+        """Record the request; what is returned is to be awaited before the answer ends, and may raise NotDurableError.
+
+        An answer under way whose length is not known cannot be cut (the server would end it like a whole one): its end
+        waits until the record is durable, however long that takes.
+        """
         ticket = self._recorder.record(build_record(exchange.trail))
-        return self._nothing if route.audit == "buffered" else ticket.settled
+        if route.audit == "buffered":
+            return self._nothing
+        return ticket.settled if can_be_cut else ticket.stored
 
 
 async def _send_last(out: Any, held: bytes) -> None:

@@ -5,7 +5,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from services.gateway.authenticate import Principal
+from services.gateway.authenticate import Principal, is_own
 from services.gateway.upstream import UpstreamResponse
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ _OURS = frozenset(
     }
 )  # fmt: skip
 _DROPPED = HOP_BY_HOP | _OURS
-_NAMING_NOTHING = frozenset({None, "keep-alive", "close"})
+_CREDENTIALS = frozenset({"x-api-key", "authorization"})
+_NAMING_NOTHING = frozenset({"keep-alive", "close"})
 _DROPPED_OF_ANSWERS = HOP_BY_HOP | {"x-request-id", "server-timing"}
 
 
@@ -34,11 +35,13 @@ def build_request_head(
     """Return the request line and headers for the upstream; `framing` is its Content-Length or Transfer-Encoding line."""
     trail = exchange.trail
     named = find_named(exchange.items) if "connection" in exchange.fields else ()
-    credential_header = exchange.credential_header if drop_credential else None
+    credential_header = exchange.credential_header
     passed = [
         f"{name}: {value}\r\n"
         for name, value in exchange.items
-        if name.replace("_", "-") not in _DROPPED and name != credential_header and name not in named
+        if name.replace("_", "-") not in _DROPPED
+        and name not in named
+        and not (drop_credential and name in _CREDENTIALS and (name == credential_header or is_own(value)))
     ]
     if "host" not in exchange.fields:
         passed.append(f"host: {host}\r\n")
@@ -81,7 +84,7 @@ def _build_principal_lines(principal: Principal) -> str:
 def filter_response_headers(response: UpstreamResponse) -> list[tuple[str, str]]:
     """Return the upstream's end-to-end headers; what only we may say is dropped."""
     kept = [header for header in response.headers if header[0] not in _DROPPED_OF_ANSWERS]
-    if response.fields.get("connection") in _NAMING_NOTHING:
+    if all(value in _NAMING_NOTHING for name, value in response.headers if name == "connection"):
         return kept
     named = find_named(response.headers)
     return [header for header in kept if header[0] not in named]

@@ -39,11 +39,13 @@ _FINISH_SECONDS = 30.0
 class Exchange:
     """One request under way: what the steps know of it, and the answer's own headers.
 
-    `items` are the request's headers as they came, `fields` the first of each name.
+    `items` are the request's headers as they came, `fields` the first of each name; `host` is the Host header, or the
+    authority of an absolute target without one.
     """
 
     __slots__ = (
-        "auth_ms", "credential_header", "fields", "headers", "items", "limit_ms", "protocol", "route", "scope", "trail",
+        "auth_ms", "credential_header", "fields", "headers", "host", "items", "limit_ms", "protocol", "route", "scope",
+        "trail",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,7 @@ class Exchange:
         self.protocol = protocol
         self.items = items
         self.fields = fields
+        self.host: str | None = fields.get("host") or scope.authority
         self.trail = trail
         self.route: RouteView | None = None
         self.credential_header: str | None = None
@@ -137,7 +140,7 @@ class Proxy:
     def _decide(self, exchange: Exchange) -> None:
         """Find the route, the principal, their right and their limit. Raises RefusedError."""
         trail = exchange.trail
-        if not is_host(exchange.fields.get("host")):
+        if not is_host(exchange.host):
             raise _refuse_with("malformed", "The Host header is malformed.", reason="malformed host")
         view = self._require_view()
         route = view.find_route(trail.path)
