@@ -53,7 +53,7 @@ def _describe_machine() -> dict[str, object]:
     return {
         "cores": os.cpu_count(),
         "system": platform.platform(),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} {' '.join(platform.python_build())} {platform.python_compiler()}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
