@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.eventually import eventually
@@ -42,6 +43,29 @@ def is_full(folder: Path) -> bool:
     finally:
         probe.unlink(missing_ok=True)
     return False
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on the disk under a folder."""
+    with contextlib.suppress(OSError), (folder / "filler").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"), [({}, None), (None, b"x" * 9_000_000)], ids=["no credential", "a body that is too large"]
+)
+def test_the_api_refuses_too_when_its_refusal_cannot_be_recorded(
+    headers: dict[str, str] | None, body: bytes | None
+) -> None:
+    with run_stack() as stack, small_disk(spool := stack.home / "spool" / "api"):
+        fill(spool)
+        stack.kill("nats", signal.SIGSTOP)
+        api = stack.api if headers is None else httpx.Client(base_url=stack.document["api"], timeout=30)
+        answer = api.post("/api/events", content=body, headers={"content-type": "application/json"})
+        stack.kill("nats", signal.SIGCONT)
+        assert (answer.status_code, answer.json()["code"]) == (503, "recorder_full")
+        eventually(lambda: stack.api.get("/api/keys").status_code == 200)
 
 
 async def test_a_full_disk_refuses_in_bounded_time_and_loses_nothing() -> None:
