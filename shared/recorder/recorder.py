@@ -175,14 +175,9 @@ class Recorder:
         ticket.size += len(encoded) + 1
         self._held_bytes += len(encoded)
         if replaces is not None:
-            ticket.settled.add_done_callback(self._note_succession)
+            ticket.stored.add_done_callback(lambda _: self._note.write_text(self.source))
         self._flush_soon()
         return ticket
-
-    def _note_succession(self, settled: "asyncio.Future[None]") -> None:
-        """The record that names the boots before this one is durable: nobody has to name them again."""
-        if settled.exception() is None:
-            self._note.write_text(self.source)
 
     def _flush_soon(self) -> None:
         """Flush once everybody whose turn it is in this round of the loop has recorded: they share the message."""

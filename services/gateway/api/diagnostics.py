@@ -74,7 +74,7 @@ class Diagnostics(BaseModel):
 async def diagnose(tools: ToolsDep, asker: AskerDep) -> Diagnostics:
     """Return health, version, uptime, positions and lag of every service, the streams, the stores and the last backup."""
     asked = asyncio.gather(*(_ask_ready(tools, name) for name in SERVICES))
-    answers, projections, streams, last = await asyncio.gather(
+    answers, projections, streams, backups = await asyncio.gather(
         asked, list_all_projections(asker), _list_streams(tools), _find_last_backup(asker)
     )
     services = dict(zip(SERVICES, answers, strict=True))
@@ -84,15 +84,16 @@ async def diagnose(tools: ToolsDep, asker: AskerDep) -> Diagnostics:
         status="ok" if is_well else "degraded", version=VERSION, uptime_seconds=uptime_seconds(), parts=parts
     )
     states = {service.status for service in services.values()}
-    answered = {item.service for item in projections}  # what a service says of its projections, it reads in its store
+    # What services say of their projections, and backup of its backups, they read in their stores.
+    answered = {item.service for item in projections} | ({"backup"} if backups is not None else set())
     return Diagnostics(
         status="down" if "down" in states else "degraded" if "degraded" in states else "ok",
         services=services,
         projections=projections,
         streams=streams,
-        stores={name: "ok" if name in answered else "down" for name in SERVICES if name != "backup"},
+        stores={name: "ok" if name in answered else "down" for name in SERVICES},
         recorder=RecorderState(live=tools.recorder.is_live, spooled_bytes=tools.recorder.spooled_bytes),
-        last_backup=last,
+        last_backup=backups[0] if backups else None,
     )
 
 
@@ -124,9 +125,10 @@ async def _list_streams(tools: Tools) -> list[StreamState] | None:
     ]
 
 
-async def _find_last_backup(asker: AskerDep) -> LastBackup | None:
+async def _find_last_backup(asker: AskerDep) -> list[LastBackup] | None:
+    """Return the newest complete backup, or none; None when backup does not answer."""
     try:
         page = await asker.ask(backup.LIST, backup.ListBackups(limit=1, state="completed"))
     except AppError:
         return None
-    return LastBackup.model_validate(page.items[0], from_attributes=True) if page.items else None
+    return [LastBackup.model_validate(item, from_attributes=True) for item in page.items]
