@@ -134,14 +134,13 @@ class Supervisor:
         return ports
 
     def _choose_ports(self, remembered: dict[str, int]) -> Ports:
-        names = Ports.__dataclass_fields__
         switches = {"api": "--port or GATEHOUSE_PORT", "proxy": "--proxy-port or GATEHOUSE_PROXY_PORT"}
-        ports = {
-            name: choose_port(
-                self._wanted.get(name, 0), remembered=remembered.get(name), name=name, switch=switches.get(name, "")
-            )
-            for name in names
-        }
+        ports: dict[str, int] = {}
+        for name in Ports.__dataclass_fields__:
+            ports[name] = choose_port(
+                self._wanted.get(name, 0), remembered=remembered.get(name), name=name, switch=switches.get(name, ""),
+                given=ports.values(),
+            )  # fmt: skip
         write_private(self.home.path / "ports.json", json.dumps(ports))
         return Ports(**ports)
 
