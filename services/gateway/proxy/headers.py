@@ -84,9 +84,11 @@ def _build_principal_lines(principal: Principal) -> str:
 def filter_response_headers(response: UpstreamResponse) -> list[tuple[str, str]]:
     """Return the upstream's end-to-end headers; what only we may say is dropped."""
     kept = [header for header in response.headers if header[0] not in _DROPPED_OF_ANSWERS]
-    if all(value in _NAMING_NOTHING for name, value in response.headers if name == "connection"):
+    if "connection" not in response.fields:
         return kept
-    named = find_named(response.headers)
+    named = find_named(response.headers) - _NAMING_NOTHING
+    if not named:
+        return kept
     return [header for header in kept if header[0] not in named]
 
 

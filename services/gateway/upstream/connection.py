@@ -5,7 +5,7 @@ Anything an upstream sends outside of an exchange closes the connection: it cann
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import NoReturn, cast
 
@@ -16,6 +16,8 @@ from services.gateway.upstream.deadline import Deadline
 _HIGH_WATER_BYTES = 256 * 1024
 _NO_BODY = frozenset({204, 304})
 _SWITCHING = 101
+_MOST_NAMES = 1024
+_NAMES: dict[bytes, str] = {}
 
 
 class UpstreamFailedError(Exception):
@@ -56,6 +58,15 @@ class UpstreamResponse:
         self.fields = dict(headers)
         self.length: int | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last of the body has come."""
+        return self._connection.is_whole
+
+    def take(self) -> bytes:
+        """Return the body of a whole response."""
+        return self._connection.take()
+
     def read(self) -> Awaitable[bytes]:
         """Return the whole body. Raises UpstreamFailedError when it breaks off, UpstreamTimeoutError in silence."""
         return self._connection.read_all()
@@ -93,7 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_closed = False
         self._error: str | None = None
         self._has_bytes = False
-        self._raw_headers: list[tuple[bytes, bytes]] = []
+        self._headers: list[tuple[str, str]] = []
         self._has_end = False
         self._give_back = give_back
         self._deadline = Deadline(self._loop, self._time_out)
@@ -155,12 +166,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._raw_headers.append((name, value))
+        self._headers.append((_NAMES.get(name) or _read_name(name), value.decode("utf-8", "replace")))
 
     def on_headers_complete(self) -> None:
         """Hand the head over; interim answers (1xx) are passed by."""
-        headers = [(str(name, "latin-1").lower(), str(value, "utf-8", "replace")) for name, value in self._raw_headers]
-        self._raw_headers = []
+        headers, self._headers = self._headers, []
         status = self._parser.get_status_code()
         if self._is_complete or (status < 200 and status != _SWITCHING):  # noqa: PLR2004  (RFC 9110, section 15.2)
             return
@@ -174,6 +184,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_reusable = self._has_end and not self._is_head and self._parser.should_keep_alive()
         if self._head_waiter and not self._head_waiter.done():
             self._head_waiter.set_result(response)
+            self._deadline.clear()
         self._head_waiter = None
         if self._is_head:
             self._complete()
@@ -195,45 +206,43 @@ class UpstreamConnection(asyncio.Protocol):
 
     # Exchange
 
-    async def exchange(self, request: UpstreamRequest, *, timeout_seconds: float) -> UpstreamResponse:
-        """Send a request and return the response once its head is there.
+    def exchange(self, request: UpstreamRequest, *, timeout_seconds: float) -> Awaitable[UpstreamResponse]:
+        """Send a request; what is returned is to be awaited for the response, which comes once its head is there.
 
         Raises UpstreamFailedError (`nothing_sent` when a used connection turned out to be closed), UpstreamTimeoutError.
         """
         if self.is_closed or self._transport is None:
             raise UpstreamFailedError("the connection was closed", nothing_sent=True)
-        self._begin(request)
-        waiter = self._head_waiter
-        assert waiter is not None  # noqa: S101  (_begin made it)
+        waiter = self._begin(request)
         self._deadline.set(timeout_seconds)
-        sender = None
+        self._transport.write(request.head + request.body if request.body else request.head)
+        if request.stream is None:
+            return waiter
+        sending = self._send_body(request.stream, is_chunked=request.is_chunked, idle_seconds=timeout_seconds)
+        return self._exchange_streamed(waiter, sending)
+
+    async def _exchange_streamed(
+        self, waiter: asyncio.Future[UpstreamResponse], sending: Coroutine[None, None, None]
+    ) -> UpstreamResponse:
+        sender = self._loop.create_task(sending)
+        sender.add_done_callback(self._note_sender)
         try:
-            self._transport.write(request.head + request.body if request.body else request.head)
-            if request.stream is not None:
-                sending = self._send_body(request.stream, is_chunked=request.is_chunked, idle_seconds=timeout_seconds)
-                sender = self._loop.create_task(sending)
-                sender.add_done_callback(self._note_sender)
-            response = await waiter
+            return await waiter
         finally:
             self._deadline.clear()
-            if sender is not None:
-                await self._settle_sender(sender)
-        if response.length == 0 and self._is_complete:
-            self._release()
-        return response
+            await self._settle_sender(sender)
 
     def _note_sender(self, sender: asyncio.Task[None]) -> None:
         """A body that broke off ends the exchange at once, not at its deadline."""
         if not sender.cancelled() and sender.exception() is not None:
             self._fail("the request's body broke off")
 
-    def _begin(self, request: UpstreamRequest) -> None:
-        if self.was_used:
-            self._parser = httptools.HttpResponseParser(self)
+    def _begin(self, request: UpstreamRequest) -> asyncio.Future[UpstreamResponse]:
         self._head_waiter = self._loop.create_future()
         self._is_complete = self._has_bytes = self._has_end = self.is_reusable = False
         self._is_head = request.method == "HEAD"
-        self._raw_headers = []
+        self._headers.clear()
+        return self._head_waiter
 
     async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
         """A body still being sent when the answer came is not worth finishing.
@@ -285,6 +294,15 @@ class UpstreamConnection(asyncio.Protocol):
             await self._wait_for_data()
         if self._error:
             self._raise()
+        return self.take()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is complete, and no error stands against it."""
+        return self._is_complete and self._error is None
+
+    def take(self) -> bytes:
+        """Return the rest of the body of a whole answer, and give the connection back."""
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks.clear()
         self._buffered = 0
@@ -343,3 +361,11 @@ class UpstreamConnection(asyncio.Protocol):
         if self._error == "timeout":
             return UpstreamTimeoutError()
         return UpstreamFailedError(self._error or "closed", nothing_sent=self.was_used and not self._has_bytes)
+
+
+def _read_name(name: bytes) -> str:
+    """Return a header's name in lower case, and know it again: upstreams repeat theirs, and a bound keeps others out."""
+    text = str(name, "latin-1").lower()
+    if len(_NAMES) < _MOST_NAMES:
+        _NAMES[name] = text
+    return text
