@@ -30,10 +30,13 @@ from starlette.responses import Response
 from starlette.routing import request_response
 
 from shared.bus import Caller, Operation, StreamSpec, connect, connection_options, declare_streams
+from shared.bus.rpc import Handler as Answerer
 from shared.bus.rpc import serve_operation
+from shared.clock import SystemClock
 from shared.db import Pool, create_pool, migrate
 from shared.errors import not_found
 from shared.health import VERSION, answer_health, answer_metrics, build_ready
+from shared.idempotency import KeptAnswers
 from shared.projector import Projection, Projector, rebuild
 from shared.projector.projector import SQL
 from shared.service_contract import ListProjections, ProjectionState, ProjectionStates, RebuildProjection, Rebuilt
@@ -103,13 +106,15 @@ class Frame:
         self.run(projector.run())
         return projector
 
+    def serve(self, operation: Operation[Any, Any], answerer: Answerer) -> None:
+        """Answer an operation; one that creates is done once under an Idempotency-Key."""
+        serve_operation(self.broker, operation, answerer, KeptAnswers(self.pool, SystemClock()))
+
     def serve_projections(self) -> None:
         """Answer operators' questions about the projections."""
         name = self.name
-        serve_operation(
-            self.broker, Operation(f"rpc.{name}.projections", ListProjections, ProjectionStates), self._list
-        )
-        serve_operation(self.broker, Operation(f"rpc.{name}.rebuild", RebuildProjection, Rebuilt), self._rebuild)
+        self.serve(Operation(f"rpc.{name}.projections", ListProjections, ProjectionStates), self._list)
+        self.serve(Operation(f"rpc.{name}.rebuild", RebuildProjection, Rebuilt), self._rebuild)
 
     async def _list(self, _: ListProjections, __: Caller) -> ProjectionStates:
         """List the projections of this service."""

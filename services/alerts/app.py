@@ -18,7 +18,6 @@ from services.alerts.settings import Settings
 from services.alerts.store import AlertStore
 from services.alerts.ticker import Ticker
 from shared.bus import EventLog, wait_for_stream
-from shared.bus.rpc import serve_operation
 from shared.clock import SystemClock
 from shared.projector import AppliedWaiter
 from shared.service import Frame
@@ -57,7 +56,7 @@ def build_app(settings: Settings) -> AsgiFastStream:
                 (requests.LIST_DELIVERIES, queries.list_deliveries),
                 (requests.REPLAY, commands.replay),
             ):
-                serve_operation(frame.broker, operation, handler)
+                frame.serve(operation, handler)
             frame.serve_projections()
             await waiter.start()
             evaluator = Evaluator()

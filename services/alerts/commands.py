@@ -127,8 +127,9 @@ class ChannelCommands:
             raise unsupported_channel(body.type)
         self._check_address(body.url)
         rows = await self._store.fetch(
-            "channel_insert", body.name, caller.tenant, body.type, body.url, body.secrets, body.enabled, self._now()
-        )
+            "channel_insert", body.name, caller.tenant, body.type, body.url, body.secrets, body.enabled, self._now(),
+            caller.cause,
+        )  # fmt: skip
         if not rows:
             raise name_taken()
         return present_channel(rows[0])

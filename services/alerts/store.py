@@ -42,6 +42,11 @@ class AlertStore:
         stored = await self._log.read(f"{build_subject('evt.alerts.rule', name)}.>")
         return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]
 
+    async def find_made_rule(self, name: str, caller: Caller) -> list[Dated]:
+        """Return a rule's events when this very request stored the last of them before (Idempotency-Key), else none."""
+        made = await self._log.find_made(f"{build_subject('evt.alerts.rule', name)}.>", caller)
+        return await self.load_rule(name) if made else []
+
     async def append_rule(self, name: str, data: BaseModel, caller: Caller, *, now: datetime, after: int) -> int:
         """Store a rule's event only if its last sequence is still `after`. Raises WrongExpectationError."""
         kind = TYPE_OF[type(data)]

@@ -14,7 +14,6 @@ from services.audit.queries import AuditQueries
 from services.audit.settings import Settings
 from services.audit.store import AuditStore
 from services.audit.tail import Tail
-from shared.bus.rpc import serve_operation
 from shared.clock import SystemClock
 from shared.projector import AppliedWaiter
 from shared.service import Frame
@@ -46,7 +45,7 @@ def build_app(settings: Settings) -> AsgiFastStream:
                 (requests.REQUEUE, commands.requeue),
                 (requests.DISCARD, commands.discard),
             ):
-                serve_operation(frame.broker, operation, handler)
+                frame.serve(operation, handler)
             frame.serve_projections()
             await waiter.start()
             for projection in build_projections(settings.external_tenant):

@@ -25,7 +25,6 @@ from services.backup.store import BackupStore
 from services.backup.targets.local import LocalTarget
 from services.backup.writer_lock import WriterLock
 from shared.bus import EventLog, wait_for_stream
-from shared.bus.rpc import serve_operation
 from shared.clock import SystemClock
 from shared.errors import AppError
 from shared.service import Frame
@@ -80,7 +79,7 @@ class _Parts:
             (requests.SHOW_RESTORE, self.queries.show_restore),
             (requests.CANCEL_RESTORE, self.restores.cancel),
         ):
-            serve_operation(frame.broker, operation, handler)
+            frame.serve(operation, handler)
 
     async def close(self) -> None:
         """End what runs, then give the writer's lock back."""

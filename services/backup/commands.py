@@ -22,9 +22,9 @@ from services.backup.store import BackupStore
 from shared.bus import Caller
 from shared.clock import Clock
 from shared.errors import conflict, not_found
-from shared.ids import random_base62
 
 _MOST_WAITING = 8
+_PREFIX = "bkp_"
 
 
 class Tasks:
@@ -72,7 +72,9 @@ class BackupCommands:
         self.tasks = Tasks()
 
     async def create(self, body: CreateBackup, caller: Caller) -> BackupResource:
-        """Begin a backup and answer at once. Raises in_progress when too many wait already."""
+        """Begin a backup and answer at once, under an Idempotency-Key only once. Raises in_progress when too many wait."""
+        if caller.idempotency_key and await self._store.find("backup_find", caller.new_id(_PREFIX)):
+            return await self._queries.find(caller.new_id(_PREFIX))
         if len(self.tasks) >= _MOST_WAITING:
             raise busy("A backup")
         order = await self._note(body, caller)
@@ -85,7 +87,7 @@ class BackupCommands:
 
     async def _note(self, body: CreateBackup, caller: Caller) -> Order:
         order = Order(
-            backup_id=f"bkp_{random_base62(12)}",
+            backup_id=caller.new_id(_PREFIX),
             type=body.type,
             description=body.description,
             created_by=caller.principal,

@@ -26,10 +26,10 @@ from services.backup.writer_lock import WriterLock
 from shared.bus import Caller
 from shared.clock import Clock
 from shared.errors import AppError, conflict, invalid
-from shared.ids import random_base62
 
 log = structlog.get_logger(__name__)
 _MOST_RUNNING = 4
+_PREFIX = "rst_"
 _PLAN_WAIT_SECONDS = 5.0
 _MOMENTS = ("backup_id", "point_in_time", "sequence")
 
@@ -72,6 +72,8 @@ class RestoreCommands:
 
         Raises invalid for a moment that is not covered, conflict for a live restore or a name that exists, in_progress.
         """
+        if caller.idempotency_key and await self._store.find("restore_find", caller.new_id(_PREFIX)):
+            return await self._queries.find_restore(caller.new_id(_PREFIX))
         given = [name for name in _MOMENTS if getattr(body, name) is not None]
         if len(given) != 1:
             raise invalid(
@@ -83,7 +85,7 @@ class RestoreCommands:
             raise busy("A restore")
         selection = await self._select(body)
         job = RestoreJob(
-            restore_id=f"rst_{random_base62(12)}", dry_run=body.dry_run, into=body.into,
+            restore_id=caller.new_id(_PREFIX), dry_run=body.dry_run, into=body.into,
             backup_id=selection.backup_id, target=selection.describe(),
         )  # fmt: skip
         progress = RestoreProgress(messages_total=selection.messages).model_dump()

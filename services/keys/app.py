@@ -13,7 +13,6 @@ from services.keys.route_commands import RouteCommands
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import EventLog, find_incarnation, wait_for_stream
-from shared.bus.rpc import serve_operation
 from shared.clock import SystemClock
 from shared.projector import AppliedWaiter
 from shared.service import Frame
@@ -46,7 +45,7 @@ def build_app(settings: Settings) -> AsgiFastStream:
                 (requests.FIND_ROUTE, queries.find_route),
                 (requests.LIST_ROUTES, queries.list_routes),
             ):
-                serve_operation(frame.broker, operation, handler)
+                frame.serve(operation, handler)
             frame.serve_projections()
             await waiter.start()
             await store.note_bucket(await find_incarnation(frame.client, streams.VIEW.name))

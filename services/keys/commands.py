@@ -29,18 +29,20 @@ from services.keys.domain import (
     evolve,
     fold,
 )
-from services.keys.errors import idempotency_mismatch, lacking, not_your_tenant
+from services.keys.errors import lacking, not_your_tenant
 from services.keys.queries import present_key
 from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import Caller, WrongExpectationError, build_subject, retry_conflicts
 from shared.clock import Clock, format_time
 from shared.errors import AppError, not_found
+from shared.idempotency import idempotency_mismatch
 from shared.ids import encode_base62, random_base62
 from shared.projector import AppliedWaiter
 
 log = structlog.get_logger(__name__)
 DIRECTORY = "directory"
+_SECRET_LENGTH = 44  # twelve for the public id, the rest for the secret
 
 
 class KeyCommands:
@@ -60,19 +62,20 @@ class KeyCommands:
         pepper), so that a retry, also after a crash, meets its own event and the first answer needs no store; another
         body under the same key raises idempotency_mismatch.
         """
-        secret_text = self._choose_secret(caller)
+        secret = self._choose_secret(caller, "")
+        secret_text = complete_key(self._settings.key_environment, secret[:12], secret[12:])
         if caller.idempotency_key and (known := await self._find_replayed(body, secret_text, caller)):
-            return self._issue(known, secret_text, applied=True).model_copy(update={"replayed": True})
+            return self._issue(known, secret_text, applied=True)
         key, applied = await self._create(body, secret_text, caller)
         return self._issue(key, secret_text, applied=applied)
 
-    def _choose_secret(self, caller: Caller) -> str:
+    def _choose_secret(self, caller: Caller, purpose: str) -> str:
+        """Return 44 characters of base62: at random, or under an Idempotency-Key the same at every retry."""
         if not caller.idempotency_key:
-            return complete_key(self._settings.key_environment, random_base62(12), random_base62(32))
-        seed = f"{caller.credential_id}\0{caller.idempotency_key}".encode()
-        number = int.from_bytes(hmac.digest(self._pepper, b"idempotency\0" + seed, "sha512"))
-        text = encode_base62(number, length=64)[-44:]
-        return complete_key(self._settings.key_environment, text[:12], text[12:])
+            return random_base62(_SECRET_LENGTH)
+        seed = f"idempotency\0{purpose}{caller.credential_id}\0{caller.idempotency_key}".encode()
+        number = int.from_bytes(hmac.digest(self._pepper, seed, "sha512"))
+        return encode_base62(number, length=64)[-_SECRET_LENGTH:]
 
     async def _find_replayed(self, body: GenerateKey, secret_text: str, caller: Caller) -> Key | None:
         """Return the key that this very request made before. Raises idempotency_mismatch when another one did."""
@@ -168,15 +171,22 @@ class KeyCommands:
         return await self._change(command.key_id, caller, decide)
 
     async def rotate(self, command: KeyCommand, caller: Caller) -> KeyIssued:
-        """Give the key a new secret; the old one works until the grace ends. Raises not_found, conflict."""
+        """Give the key a new secret; the old one works until the grace ends. Raises not_found, conflict.
+
+        Under an Idempotency-Key the secret is derived as in `generate`: a retry after a crash rotates nothing again.
+        """
         grace_seconds = command.rotate.grace_seconds if command.rotate else 3600
         public_id = command.key_id.removeprefix("key_")
-        secret_text = complete_key(self._settings.key_environment, public_id, random_base62(32))
+        chosen = self._choose_secret(caller, f"rotate\0{command.key_id}\0")
+        secret_text = complete_key(self._settings.key_environment, public_id, chosen[12:])
+        sealed = self._seal(secret_text)
 
         def decide(key: Key | None, now: datetime) -> list[BaseModel]:
             if key and (refused := find_lacking(caller.permissions, key.permissions)):
                 raise lacking(refused)  # whoever rotates a key holds it afterwards
-            return decide_rotate(key, self._seal(secret_text), grace_seconds=grace_seconds, now=now)
+            if key and key.mac == sealed.verifier.mac:
+                return []
+            return decide_rotate(key, sealed, grace_seconds=grace_seconds, now=now)
 
         key, applied = await self._run(command.key_id, caller, decide)
         return self._issue(key, secret_text, applied=applied)

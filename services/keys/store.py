@@ -30,6 +30,11 @@ class KeyStore:
         stored = await self._log.read(f"{build_subject('evt.keys', entity, entity_id)}.>")
         return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]
 
+    async def find_made(self, entity: str, entity_id: str, caller: Caller) -> int | None:
+        """Return the sequence of an entity's last event when this very request stored it before (Idempotency-Key)."""
+        made = await self._log.find_made(f"{build_subject('evt.keys', entity, entity_id)}.>", caller)
+        return made.sequence if made else None
+
     async def append(self, appends: Sequence[Append]) -> int:
         """Store the events in one piece and return the last one's sequence. Raises WrongExpectationError."""
         return await self._log.append(appends)

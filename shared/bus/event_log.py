@@ -88,6 +88,7 @@ def build_event(
         tenant=tenant or caller.tenant,
         requestid=caller.request_id,
         traceparent=caller.traceparent,
+        causationid=caller.cause,
         data=data.model_dump(mode="json"),
     )
 
@@ -158,6 +159,11 @@ class EventLog:
             return await self._read(subject_filter)
         except (NatsError, TimeoutError) as error:
             raise unavailable("the event stream") from error
+
+    async def find_made(self, subject_filter: str, caller: Caller) -> Stored | None:
+        """Return the last event of the filter when this very request made it, under its Idempotency-Key, before."""
+        stored = await self.read(subject_filter) if caller.cause else []
+        return stored[-1] if stored and stored[-1].event.causationid == caller.cause else None
 
     async def _read(self, subject_filter: str) -> list[Stored]:
         inbox = self._client.new_inbox()

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from shared.db.pool import Connection, Pool
 
+_SHARED = Path(__file__).parent.parent
+_SHARED_PARTS = ("projector", "idempotency")
 _LOCK_KEY = 0x67617465  # "gate": one process migrates a database at a time
 _CREATE = """
 CREATE TABLE IF NOT EXISTS schema_migration (
@@ -21,15 +23,13 @@ class MigrationError(RuntimeError):
 
 
 async def migrate(pool: Pool, module_file: str) -> None:
-    """Apply the projector's migrations and those in `sql/migrations` beside the module that are still missing.
+    """Apply the migrations that are still missing: those of shared parts, and those in `sql/migrations` beside the module.
 
     Safe to run by several replicas at once. Raises MigrationError when an applied file was changed, or when the
     database is newer than the code.
     """
-    folders = {
-        "projector": Path(__file__).parent.parent / "projector" / "sql" / "migrations",
-        Path(module_file).parent.name: Path(module_file).parent / "sql" / "migrations",
-    }
+    parts = [*(_SHARED / name for name in _SHARED_PARTS), Path(module_file).parent]
+    folders = {part.name: part / "sql" / "migrations" for part in parts}
     async with pool.acquire() as connection:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK_KEY)
         try:

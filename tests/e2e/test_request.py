@@ -313,16 +313,3 @@ def test_the_docs_pages_have_their_assets(stack: Stack) -> None:
         asset = httpx.get(f"{stack.document['api']}/docs/assets/{name}", trust_env=False)
         assert asset.status_code == 200
         assert len(asset.content) > 100_000
-
-
-def test_the_same_idempotency_key_makes_one_key(stack: Stack) -> None:
-    headers = {"Idempotency-Key": "once-1"}
-    body = {"name": "once", "expires_in_days": 3}
-    first, again = (stack.api.post("/api/keys/generate", json=body, headers=headers) for _ in range(2))
-    assert (first.status_code, again.status_code) == (201, 201)
-    assert first.json()["full_key_secret"] == again.json()["full_key_secret"]
-    assert again.headers["idempotency-replayed"] == "true"
-    assert "idempotency-replayed" not in first.headers
-    other = stack.api.post("/api/keys/generate", json=body | {"name": "other"}, headers=headers)
-    assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
-    honoured(stack, first.json()["full_key_secret"])

@@ -263,7 +263,7 @@ async def test_a_crash_in_a_restore_leaves_no_stream(service, rpc, tester):
 
 async def test_a_cancelled_restore_leaves_no_stream(service, rpc, tester):
     service.stop()
-    await service.start(FAILPOINTS="restore.mid=sleep:0.4@1")
+    await service.start(FAILPOINTS="restore.mid=sleep:2@1")
     await publish(tester, 200, size=20_000)
     await take(rpc)
     body = requests.CreateRestore(sequence=200, into="unwanted", dry_run=False)

@@ -302,19 +302,19 @@ class Deliveries(BaseModel):
     items: list[Delivery]
 
 
-CREATE_RULE = Operation("rpc.alerts.create_rule", Rule, RuleResource)
+CREATE_RULE = Operation("rpc.alerts.create_rule", Rule, RuleResource, creates=True)
 UPDATE_RULE = Operation("rpc.alerts.update_rule", PatchRule, RuleResource)
 DELETE_RULE = Operation("rpc.alerts.delete_rule", RuleName, Done)
 FIND_RULE = Operation("rpc.alerts.find_rule", RuleName, RuleResource)
 LIST_RULES = Operation("rpc.alerts.list_rules", ListRules, RulePage)
-TEST_RULE = Operation("rpc.alerts.test_rule", RuleName, Deliveries)
+TEST_RULE = Operation("rpc.alerts.test_rule", RuleName, Deliveries, creates=True)
 LIST_ALERTS = Operation("rpc.alerts.list", ListAlerts, AlertPage)
 FIND_ALERT = Operation("rpc.alerts.find", AlertId, ExplainedAlert)
 ACKNOWLEDGE = Operation("rpc.alerts.acknowledge", AcknowledgeAlert, Alert)
 RESOLVE = Operation("rpc.alerts.resolve", AlertId, Alert)
-CREATE_CHANNEL = Operation("rpc.alerts.create_channel", Channel, ChannelResource)
+CREATE_CHANNEL = Operation("rpc.alerts.create_channel", Channel, ChannelResource, creates=True)
 UPDATE_CHANNEL = Operation("rpc.alerts.update_channel", PatchChannel, ChannelResource)
 DELETE_CHANNEL = Operation("rpc.alerts.delete_channel", ChannelName, Done)
 LIST_CHANNELS = Operation("rpc.alerts.list_channels", ListChannels, ChannelPage)
 LIST_DELIVERIES = Operation("rpc.alerts.list_deliveries", ListDeliveries, DeliveryPage)
-REPLAY = Operation("rpc.alerts.replay", DeliveryId, Delivery)
+REPLAY = Operation("rpc.alerts.replay", DeliveryId, Delivery, creates=True)

@@ -216,13 +216,15 @@ class RestoreName(_Body):
     restore_id: Id
 
 
-CREATE = Operation("rpc.backup.create", CreateBackup, BackupResource)
+CREATE = Operation("rpc.backup.create", CreateBackup, BackupResource, creates=True)
 LIST = Operation("rpc.backup.list", ListBackups, BackupPage)
 SHOW = Operation("rpc.backup.show", BackupName, BackupResource)
 DELETE = Operation("rpc.backup.delete", BackupName, BackupDeleted, timeout_seconds=30)
 VERIFY = Operation("rpc.backup.verify", BackupName, VerifyReport, timeout_seconds=VERIFY_TIMEOUT_SECONDS)
 STATUS = Operation("rpc.backup.status", FindStatus, BackupStatus)
-CREATE_RESTORE = Operation("rpc.backup.create_restore", CreateRestore, RestoreResource, timeout_seconds=30)
+CREATE_RESTORE = Operation(
+    "rpc.backup.create_restore", CreateRestore, RestoreResource, timeout_seconds=30, creates=True
+)
 LIST_RESTORES = Operation("rpc.backup.list_restores", ListRestores, RestorePage)
 SHOW_RESTORE = Operation("rpc.backup.show_restore", RestoreName, RestoreResource)
 CANCEL_RESTORE = Operation("rpc.backup.cancel_restore", RestoreName, RestoreResource, timeout_seconds=30)

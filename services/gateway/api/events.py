@@ -78,7 +78,10 @@ _BODY = {
 @router.post("", status_code=202, openapi_extra=_BODY)
 @needs("events:publish")
 async def publish_events(request: Request, caller: CallerDep, tools: ToolsDep) -> Published:
-    """Publish a CloudEvent, a batch of them, or the short form; answers when JetStream has it durably."""
+    """Publish a CloudEvent, a batch of them, or the short form; answers when JetStream has it durably.
+
+    An event's identity makes a retry harmless: its own id, or for the short form the Idempotency-Key.
+    """
     documents = await _read_documents(request)
     accepted: list[Event] = []
     rejected: list[Rejected] = []
@@ -117,7 +120,7 @@ async def _read_documents(request: Request) -> list[tuple[Any, bool]]:
 
 def _build_event(document: Any, *, is_short: bool, caller: Caller) -> Event:
     """Return the event with the identity that the credential gives it. Raises ProblemError: invalid, too_large."""
-    given = _read_short(document) if is_short else _read_cloudevent(document)
+    given = _read_short(document, caller) if is_short else _read_cloudevent(document)
     claimed = given.actor if given.actor and given.actor != caller.principal else None
     source = f"/ext/{caller.tenant}"
     event = Event(
@@ -163,7 +166,18 @@ def _read_cloudevent(document: Any) -> Event:
         raise ProblemError(build_problem("invalid", str(error))) from error
 
 
-def _read_short(document: Any) -> Event:
+def _choose_id(document: Any, caller: Caller) -> str:
+    """Return the id of an event of the short form: under an Idempotency-Key the same at every retry of the same event.
+
+    Another event under the same key gets another id: one id with two contents would lose the second.
+    """
+    if not caller.idempotency_key:
+        return new_uuid7()
+    content = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    return f"{caller.derive('event')}-{hashlib.sha256(content).hexdigest()[:32]}"
+
+
+def _read_short(document: Any, caller: Caller) -> Event:
     try:
         short = ShortEvent.model_validate(document)
         time = format_time(short.timestamp) if short.timestamp else ""
@@ -183,7 +197,7 @@ def _read_short(document: Any) -> Event:
         "changes": short.changes,
     }
     return Event(
-        id=new_uuid7(),
+        id=_choose_id(document, caller),
         source="",
         type=short.event_type,
         time=time,

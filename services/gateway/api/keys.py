@@ -46,7 +46,7 @@ class KeyVerdict(BaseModel):
     ratelimit: RateLimitState | None = None
 
 
-@router.post("/generate", status_code=201, response_model_exclude={"applied", "replayed", "previous_valid_until"})
+@router.post("/generate", status_code=201, response_model_exclude={"applied", "previous_valid_until"})
 @needs("keys:write", "keys:write:own")
 async def generate_key(body: requests.GenerateKey, asker: AskerDep) -> requests.KeyIssued:
     """Generate a key. The secret is in this answer and nowhere else."""
@@ -74,7 +74,7 @@ async def update_key(key_id: KeyId, body: requests.UpdateKey, asker: AskerDep) -
     return (await asker.ask(requests.UPDATE, requests.KeyCommand(key_id=key_id, update=body))).key
 
 
-@router.post("/{key_id}/rotate", status_code=201, response_model_exclude={"applied", "replayed"})
+@router.post("/{key_id}/rotate", status_code=201, response_model_exclude={"applied"})
 @needs("keys:write", "keys:write:own")
 async def rotate_key(key_id: KeyId, asker: AskerDep, body: requests.RotateKey | None = None) -> requests.KeyIssued:
     """Give a key a new secret; the old one works until the grace ends."""

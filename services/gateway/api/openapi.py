@@ -5,6 +5,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from services.gateway.api.routing import LONGEST_IDEMPOTENCY_KEY
+
 _PROBLEM = {
     "title": "Problem",
     "description": "RFC 9457; `code` is the stable word, `errors` names the fields of a 422.",
@@ -32,6 +34,12 @@ _ANSWER = {
     "description": "Refused, with the reason.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "The same key, credential and body within 24 hours give the first answer again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
+}
 _OPEN = frozenset({"/health", "/ready"})
 
 
@@ -57,7 +65,9 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
         "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     }
     for path, methods in document["paths"].items():
-        for operation in methods.values():
+        for method, operation in methods.items():
+            if method == "post" and operation["responses"].keys() & {"201", "202"}:
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             operation["responses"].pop("422", None)
             operation["responses"]["4XX"] = _ANSWER
             operation["responses"]["503"] = operation["responses"].get("503", _ANSWER)

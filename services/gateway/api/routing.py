@@ -1,5 +1,6 @@
 """What every route of the api shares: the permission it needs, strict queries and media types, its caller and its tools."""
 
+import hmac
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from services.gateway.api.problem_errors import ProblemError
 from services.gateway.api.tools import Tools
-from services.gateway.authenticate import Principal
+from services.gateway.authenticate import Principal, pick_credential
 from services.gateway.problems import build_problem
 from shared.bus import Caller, Operation, RpcClient
 from shared.errors import invalid
@@ -18,7 +19,7 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 Reply = TypeVar("Reply", bound=BaseModel)
 APPLIED_HEADER = "X-Gatehouse-Applied"
 REPLAYED_HEADER = "Idempotency-Replayed"
-_LONGEST_IDEMPOTENCY_KEY = 255
+LONGEST_IDEMPOTENCY_KEY = 255
 
 
 def needs(*permissions: str) -> Callable[[Endpoint], Endpoint]:
@@ -83,8 +84,6 @@ def _check_media_type(request: Request) -> None:
 def find_caller(request: Request) -> Caller:
     """Return on whose behalf the request is made, for the owner. Raises AppError invalid for an absurd Idempotency-Key."""
     principal: Principal = request.state.principal
-    if len(request.headers.get("idempotency-key", "")) > _LONGEST_IDEMPOTENCY_KEY:
-        raise invalid(f"must be at most {_LONGEST_IDEMPOTENCY_KEY} characters", field="idempotency-key")
     return Caller(
         principal=principal.name,
         tenant=principal.tenant,
@@ -92,9 +91,21 @@ def find_caller(request: Request) -> Caller:
         request_id=request.state.request_id,
         ip_address=request.state.ip_address,
         traceparent=request.state.traceparent,
-        idempotency_key=request.headers.get("idempotency-key"),
+        **_read_idempotency_key(request),
         credential_id=principal.key_id,
     )
+
+
+def _read_idempotency_key(request: Request) -> dict[str, str]:
+    """Return a POST's Idempotency-Key, and what seals its answer: an HMAC of it under the credential that came with it."""
+    given = request.headers.get("idempotency-key")
+    if given is None or request.method != "POST":
+        return {}
+    if not 0 < len(given) <= LONGEST_IDEMPOTENCY_KEY:
+        raise invalid(f"must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters", field="idempotency-key")
+    credential, _ = pick_credential(request.headers.get("x-api-key"), request.headers.get("authorization"))
+    answer_key = hmac.digest((credential or "").encode(), f"gatehouse answer\0{given}".encode(), "sha256").hex()
+    return {"idempotency_key": given, "answer_key": answer_key}
 
 
 def find_tools(request: Request) -> Tools:
@@ -117,12 +128,13 @@ class Asker:
 
     async def ask(self, operation: Operation[Any, Reply], body: BaseModel) -> Reply:
         """Return the owner's reply. Raises AppError as the owner raised it."""
-        reply = await self._rpc.call(operation, body, self.caller)
+        reply = await self._rpc.call(operation, body, self.caller, on_replay=self._note_replay)
         if getattr(reply, "applied", True) is False:
             self._response.headers[APPLIED_HEADER] = "false"
-        if getattr(reply, "replayed", False):
-            self._response.headers[REPLAYED_HEADER] = "true"
         return reply
+
+    def _note_replay(self) -> None:
+        self._response.headers[REPLAYED_HEADER] = "true"
 
 
 AskerDep = Annotated[Asker, Depends(Asker)]

@@ -168,7 +168,6 @@ class KeyIssued(BaseModel):
     key: KeyResource
     previous_valid_until: str | None = None
     applied: bool = True
-    replayed: bool = False
 
 
 class UpdateKey(_Body):
@@ -326,13 +325,13 @@ class RoutePage(BaseModel):
     next_cursor: str | None
 
 
-GENERATE = Operation("rpc.keys.generate", GenerateKey, KeyIssued)
+GENERATE = Operation("rpc.keys.generate", GenerateKey, KeyIssued, creates=True)
 LIST = Operation("rpc.keys.list", ListKeys, KeyPage)
 INFO = Operation("rpc.keys.info", FindKey, KeyInfo)
 UPDATE = Operation("rpc.keys.update", KeyCommand, KeyChanged)
-ROTATE = Operation("rpc.keys.rotate", KeyCommand, KeyIssued)
+ROTATE = Operation("rpc.keys.rotate", KeyCommand, KeyIssued, creates=True)
 REVOKE = Operation("rpc.keys.revoke", KeyCommand, KeyChanged)
-PUT_ROUTE = Operation("rpc.keys.put_route", PutRoute, RouteStored)
+PUT_ROUTE = Operation("rpc.keys.put_route", PutRoute, RouteStored, creates=True)
 DELETE_ROUTE = Operation("rpc.keys.delete_route", RouteName, RouteDeleted)
 FIND_ROUTE = Operation("rpc.keys.find_route", RouteName, Route)
 LIST_ROUTES = Operation("rpc.keys.list_routes", ListRoutes, RoutePage)
