@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from cyclopts import App, CycloptsError
 
@@ -12,7 +13,7 @@ from cli.output import EXIT_FAILED, EXIT_USAGE, CommandError, say
 app = App(
     name="gatehouse",
     help="An API gatehouse: it authenticates, limits and provably records every request.",
-    version="0.1.0",
+    version=lambda: metadata.version("gatehouse"),
 )
 stack.register(app)
 demo.register(app)

@@ -60,4 +60,5 @@ def conflict(public: str) -> AppError:
 
 def unavailable(part: str) -> AppError:
     """Return the error of a part that does not answer; `part` names it."""
-    return AppError("unavailable", Category.UNAVAILABLE, f"{part} does not answer; try again shortly.")
+    sentence = f"{part[:1].upper()}{part[1:]} does not answer; try again shortly."
+    return AppError("unavailable", Category.UNAVAILABLE, sentence)

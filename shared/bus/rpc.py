@@ -19,6 +19,7 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared.db import is_transient
 from shared.errors import AppError, Category, unavailable
 from shared.ids import encode_base62, random_base62
 
@@ -140,8 +141,8 @@ def serve_operation(
 ) -> None:
     """Subscribe the handler to an operation, several at once, one replica a request.
 
-    The edge decodes, calls one function, encodes; an unforeseen exception is logged and answered as internal. With a
-    keeper, an operation that creates is done once under an Idempotency-Key.
+    The edge decodes, calls one function, encodes; a store that is away is answered as unavailable, an unforeseen exception
+    is logged and answered as internal. With a keeper, an operation that creates is done once under an Idempotency-Key.
     """
 
     @broker.subscriber(
@@ -181,6 +182,9 @@ async def _answer(
     except AppError as error:
         return _error_response(error)
     except Exception as error:  # an edge that must not die: whoever asked waits for an answer
+        if is_transient(error):
+            log.warning("operation met a store that is away", operation=operation.subject, reason=repr(error))
+            return _error_response(unavailable(f"the store of {operation.subject.split('.')[1]}"))
         log.exception("operation failed", operation=operation.subject)
         return _error_response(
             AppError("internal", Category.INTERNAL, "Something went wrong here.", detail=repr(error))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 from faststream.nats import NatsBroker
 from faststream.nats.security import NatsNKey
@@ -120,6 +121,8 @@ async def answer(body: Question, caller: Caller) -> Answer:
         raise conflict("Taken.")
     if body.fail == "bug":
         raise RuntimeError("the secret is 42")
+    if body.fail == "store":
+        await asyncpg.connect("postgresql://nobody@127.0.0.1:9/nothing")
     if body.fail == "large":
         return Answer(text="x" * 600_000)
     await asyncio.sleep(0.2)
@@ -162,6 +165,7 @@ async def test_requests_run_side_by_side_for_their_callers(rpc: RpcClient) -> No
     [
         (Question(fail="conflict"), Category.CONFLICT, "Taken."),
         (Question(fail="bug"), Category.INTERNAL, "Something went wrong here."),
+        (Question(fail="store"), Category.UNAVAILABLE, "The store of tested does not answer; try again shortly."),
         (Question(fail="large"), Category.INVALID, "The answer is too large for one page; ask for fewer items."),
     ],
 )

@@ -83,18 +83,25 @@ async def diagnose(tools: ToolsDep, asker: AskerDep) -> Diagnostics:
     services["gateway"] = ServiceState(
         status="ok" if is_well else "degraded", version=VERSION, uptime_seconds=uptime_seconds(), parts=parts
     )
-    states = {service.status for service in services.values()}
     # What services say of their projections, and backup of its backups, they read in their stores.
     answered = {item.service for item in projections} | ({"backup"} if backups is not None else set())
+    stores: dict[str, State] = {name: "ok" if name in answered else "down" for name in SERVICES}
     return Diagnostics(
-        status="down" if "down" in states else "degraded" if "degraded" in states else "ok",
+        status=_judge(services, stores),
         services=services,
         projections=projections,
         streams=streams,
-        stores={name: "ok" if name in answered else "down" for name in SERVICES},
+        stores=stores,
         recorder=RecorderState(live=tools.recorder.is_live, spooled_bytes=tools.recorder.spooled_bytes),
         last_backup=backups[0] if backups else None,
     )
+
+
+def _judge(services: dict[str, ServiceState], stores: dict[str, State]) -> State:
+    states = {service.status for service in services.values()}
+    if "down" in states:
+        return "down"
+    return "degraded" if "degraded" in states or "down" in stores.values() else "ok"
 
 
 async def _ask_ready(tools: Tools, service: str) -> ServiceState:
