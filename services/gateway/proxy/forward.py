@@ -14,6 +14,7 @@ import structlog
 
 from services.gateway.authenticate import RefusedError
 from services.gateway.problems import build_problem
+from services.gateway.proxy.cut import cut_connection
 from services.gateway.proxy.headers import build_request_head, filter_response_headers
 from services.gateway.proxy.paths import encode_target
 from services.gateway.recording import Admission
@@ -190,11 +191,14 @@ class Forwarder:
                 await out.send_bytes(held[:-1])
                 held = held[-1:]
         except Exception as error:  # the client left, or the upstream broke off: either way the answer ends here
+            _cut_off(exchange, response)
+            exchange.trail.bytes_out -= len(held)
             await self._record_broken(exchange, route, response, error)
             raise
         try:
-            await self._record(exchange, route, can_be_cut=response.length is not None)
+            await self._record(exchange, route)
         except NotDurableError as error:
+            _cut_off(exchange, response)
             raise AnswerCutOffError from error
         if held:
             await _send_last(out, held)
@@ -223,6 +227,7 @@ class Forwarder:
                 await out.send_bytes(chunk)
                 exchange.trail.bytes_out += len(chunk)
         except Exception as error:  # noqa: BLE001  (the client left, or the upstream broke off: both end the stream)
+            _cut_off(exchange, response)
             exchange.trail.aborted = True
             exchange.trail.reason = str(error)[:200]
             response.abort()
@@ -234,18 +239,18 @@ class Forwarder:
         exchange.trail.reason = str(error)[:200] or type(error).__name__
         response.abort()
         with contextlib.suppress(NotDurableError):  # the answer is cut off in any case
-            await self._record(exchange, route, can_be_cut=response.length is not None)
+            await self._record(exchange, route)
 
-    def _record(self, exchange: "Exchange", route: Route, *, can_be_cut: bool = True) -> Awaitable[None]:
-        """Record the request; what is returned is to be awaited before the answer ends, and may raise NotDurableError.
-
-        An answer under way whose length is not known cannot be cut (the server would end it like a whole one): its end
-        waits until the record is durable, however long that takes.
-        """
+    def _record(self, exchange: "Exchange", route: Route) -> Awaitable[None]:
+        """Record the request; what is returned is to be awaited before the answer ends, and may raise NotDurableError."""
         ticket = self._recorder.record(build_record(exchange.trail))
-        if route.audit == "buffered":
-            return self._nothing
-        return ticket.settled if can_be_cut else ticket.stored
+        return self._nothing if route.audit == "buffered" else ticket.settled
+
+
+def _cut_off(exchange: "Exchange", response: UpstreamResponse) -> None:
+    """End the client's connection before the server can end an answer of unknown length as if it were whole."""
+    if response.length is None and not cut_connection(exchange.scope.client, exchange.scope.server):
+        log.debug("the client has left already", request_id=exchange.trail.request_id)
 
 
 async def _send_last(out: Any, held: bytes) -> None:
