@@ -11,7 +11,7 @@ from services.alerts.store import AlertStore
 from services.keys.contract.permissions import allows
 from shared.bus import Caller, build_subject, retry_conflicts
 from shared.clock import Clock, format_time
-from shared.errors import AppError, not_found
+from shared.errors import not_found
 from shared.projector import AppliedWaiter
 
 
@@ -25,7 +25,10 @@ class RuleCommands:
         self._settings = settings
 
     async def create(self, body: Rule, caller: Caller) -> RuleResource:
-        """Create a rule; it sees all tenants' events when its maker may. Raises conflict, invalid."""
+        """Create a rule; it sees all tenants' events when its maker may. Raises conflict, invalid.
+
+        A retry under an Idempotency-Key answers as its first try did.
+        """
         every_tenant = allows(caller.permissions, "tenants:all")
 
         async def attempt() -> RuleState:
@@ -35,13 +38,8 @@ class RuleCommands:
             sequence = await self._store.append_rule(body.name, event, caller, now=now, after=state.sequence)
             return evolve(state, event, format_time(now), sequence)
 
-        try:
-            return await self._present(await retry_conflicts(attempt))
-        except AppError:
-            made = await self._store.find_made_rule(body.name, caller)
-            if not made:
-                raise
-            return await self._present(fold(made))
+        made = await self._store.load_made_rule(body.name, caller)
+        return await self._present(fold(made) if made else await retry_conflicts(attempt))
 
     async def update(self, body: requests.PatchRule, caller: Caller) -> RuleResource:
         """Change what is given. Raises not_found, invalid."""

@@ -17,6 +17,7 @@ from shared.bus import (
     Caller,
     EventLog,
     Expectation,
+    Stored,
     WrongExpectationError,
     build_event,
     build_subject,
@@ -39,13 +40,11 @@ class AlertStore:
 
     async def load_rule(self, name: str) -> list[Dated]:
         """Return a rule's events from the event stream, never from the read table: (data, time, sequence)."""
-        stored = await self._log.read(f"{build_subject('evt.alerts.rule', name)}.>")
-        return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]
+        return _date(await self._log.read(f"{build_subject('evt.alerts.rule', name)}.>"))
 
-    async def find_made_rule(self, name: str, caller: Caller) -> list[Dated]:
-        """Return a rule's events when this very request stored the last of them before (Idempotency-Key), else none."""
-        made = await self._log.find_made(f"{build_subject('evt.alerts.rule', name)}.>", caller)
-        return await self.load_rule(name) if made else []
+    async def load_made_rule(self, name: str, caller: Caller) -> list[Dated]:
+        """Return a rule's events up to the one that a try before this one stored (Idempotency-Key); else none."""
+        return _date(await self._log.find_made(f"{build_subject('evt.alerts.rule', name)}.>", caller))
 
     async def append_rule(self, name: str, data: BaseModel, caller: Caller, *, now: datetime, after: int) -> int:
         """Store a rule's event only if its last sequence is still `after`. Raises WrongExpectationError."""
@@ -75,6 +74,10 @@ class AlertStore:
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """Return the rows of a query by its file's name."""
         return await self.pool.fetch(SQL[statement], *arguments)
+
+
+def _date(stored: Sequence[Stored]) -> list[Dated]:
+    return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]
 
 
 def freeze_alert(alert: AlertRecord) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class BackupCommands:
 
     async def create(self, body: CreateBackup, caller: Caller) -> BackupResource:
         """Begin a backup and answer at once, under an Idempotency-Key only once. Raises in_progress when too many wait."""
-        if caller.idempotency_key and await self._store.find("backup_find", caller.new_id(_PREFIX)):
+        if caller.seed and await self._store.find("backup_find", caller.new_id(_PREFIX)):
             return await self._queries.find(caller.new_id(_PREFIX))
         if len(self.tasks) >= _MOST_WAITING:
             raise busy("A backup")

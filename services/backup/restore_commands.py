@@ -72,7 +72,7 @@ class RestoreCommands:
 
         Raises invalid for a moment that is not covered, conflict for a live restore or a name that exists, in_progress.
         """
-        if caller.idempotency_key and await self._store.find("restore_find", caller.new_id(_PREFIX)):
+        if caller.seed and await self._store.find("restore_find", caller.new_id(_PREFIX)):
             return await self._queries.find_restore(caller.new_id(_PREFIX))
         given = [name for name in _MOMENTS if getattr(body, name) is not None]
         if len(given) != 1:

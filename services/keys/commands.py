@@ -36,7 +36,6 @@ from services.keys.store import KeyStore
 from shared.bus import Caller, WrongExpectationError, build_subject, retry_conflicts
 from shared.clock import Clock, format_time
 from shared.errors import AppError, not_found
-from shared.idempotency import idempotency_mismatch
 from shared.ids import encode_base62, random_base62
 from shared.projector import AppliedWaiter
 
@@ -58,37 +57,22 @@ class KeyCommands:
     async def generate(self, body: GenerateKey, caller: Caller) -> KeyIssued:
         """Generate a key. Raises forbidden when the caller grants what they lack, or acts for another tenant.
 
-        Under an Idempotency-Key the id and the secret are derived from it and the credential together (HMAC under the
-        pepper), so that a retry, also after a crash, meets its own event and the first answer needs no store; another
-        body under the same key raises idempotency_mismatch.
+        Under an Idempotency-Key the id and the secret are derived from its seed (HMAC under the pepper), so that a retry
+        after a crash meets its own event and answers as its first try would have.
         """
-        secret = self._choose_secret(caller, "")
+        secret = self._choose_secret(caller)
         secret_text = complete_key(self._settings.key_environment, secret[:12], secret[12:])
-        if caller.idempotency_key and (known := await self._find_replayed(body, secret_text, caller)):
+        if known := fold(await self._store.load_made("key", f"key_{secret[:12]}", caller)):
             return self._issue(known, secret_text, applied=True)
         key, applied = await self._create(body, secret_text, caller)
         return self._issue(key, secret_text, applied=applied)
 
-    def _choose_secret(self, caller: Caller, purpose: str) -> str:
+    def _choose_secret(self, caller: Caller) -> str:
         """Return 44 characters of base62: at random, or under an Idempotency-Key the same at every retry."""
-        if not caller.idempotency_key:
+        if not caller.seed:
             return random_base62(_SECRET_LENGTH)
-        seed = f"idempotency\0{purpose}{caller.credential_id}\0{caller.idempotency_key}".encode()
-        number = int.from_bytes(hmac.digest(self._pepper, seed, "sha512"))
+        number = int.from_bytes(hmac.digest(self._pepper, f"idempotency\0{caller.derive('secret')}".encode(), "sha512"))
         return encode_base62(number, length=64)[-_SECRET_LENGTH:]
-
-    async def _find_replayed(self, body: GenerateKey, secret_text: str, caller: Caller) -> Key | None:
-        """Return the key that this very request made before. Raises idempotency_mismatch when another one did."""
-        key_id = read_key_id(secret_text)
-        history = await self._store.load("key", str(key_id))
-        if not history:
-            return None
-        first = history[0][0]
-        wanted = self._build_created(body, str(key_id), secret_text, caller)
-        given = {"expires_at"} if body.expires_at is None else set()
-        if not isinstance(first, ApiKeyCreated) or first.model_dump(exclude=given) != wanted.model_dump(exclude=given):
-            raise idempotency_mismatch()
-        return fold(history)
 
     async def ensure_admin_key(self, key_text: str) -> None:
         """Make the first administrator's key an event, once; a second replica or start finds it there."""
@@ -173,20 +157,19 @@ class KeyCommands:
     async def rotate(self, command: KeyCommand, caller: Caller) -> KeyIssued:
         """Give the key a new secret; the old one works until the grace ends. Raises not_found, conflict.
 
-        Under an Idempotency-Key the secret is derived as in `generate`: a retry after a crash rotates nothing again.
+        Under an Idempotency-Key the secret is derived as in `generate`: a retry after a crash answers as its first try would
+        have, and rotates nothing again.
         """
         grace_seconds = command.rotate.grace_seconds if command.rotate else 3600
         public_id = command.key_id.removeprefix("key_")
-        chosen = self._choose_secret(caller, f"rotate\0{command.key_id}\0")
-        secret_text = complete_key(self._settings.key_environment, public_id, chosen[12:])
-        sealed = self._seal(secret_text)
+        secret_text = complete_key(self._settings.key_environment, public_id, self._choose_secret(caller)[12:])
+        if is_token(command.key_id) and (known := fold(await self._store.load_made("key", command.key_id, caller))):
+            return self._issue(known, secret_text, applied=True)
 
         def decide(key: Key | None, now: datetime) -> list[BaseModel]:
             if key and (refused := find_lacking(caller.permissions, key.permissions)):
                 raise lacking(refused)  # whoever rotates a key holds it afterwards
-            if key and key.mac == sealed.verifier.mac:
-                return []
-            return decide_rotate(key, sealed, grace_seconds=grace_seconds, now=now)
+            return decide_rotate(key, self._seal(secret_text), grace_seconds=grace_seconds, now=now)
 
         key, applied = await self._run(command.key_id, caller, decide)
         return self._issue(key, secret_text, applied=applied)

@@ -10,7 +10,7 @@ from services.keys.settings import Settings
 from services.keys.store import KeyStore
 from shared.bus import Append, Caller, retry_conflicts
 from shared.clock import Clock
-from shared.errors import AppError, conflict, not_found
+from shared.errors import conflict, not_found
 from shared.projector import AppliedWaiter
 
 
@@ -26,7 +26,7 @@ class RouteCommands:
     async def put_route(self, body: PutRoute, caller: Caller) -> RouteStored:
         """Create or replace a route. Raises conflict when the name or the path prefix is taken.
 
-        A retry under an Idempotency-Key that finds them taken by its own first attempt answers like that.
+        A retry under an Idempotency-Key answers as its first try did, whatever became of the route since.
         """
 
         async def attempt() -> tuple[bool, int]:
@@ -40,13 +40,10 @@ class RouteCommands:
             last = await self._store.append(appends)
             return state.route is None, last
 
-        try:
+        if made := await self._store.load_made("route", body.route.name, caller):
+            created, sequence = True, made[-1][2]
+        else:
             created, sequence = await retry_conflicts(attempt)
-        except AppError:
-            made = await self._store.find_made("route", body.route.name, caller)
-            if made is None:
-                raise
-            created, sequence = True, made
         return RouteStored(route=body.route, created=created, applied=await self._wait(sequence))
 
     async def delete_route(self, body: RouteName, caller: Caller) -> RouteDeleted:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from services.keys.contract.events import CATALOGUE, CLAIMED, RELEASED, SOURCE, Claimed
 from services.keys.domain import Dated
-from shared.bus import Append, Caller, EventLog, Expectation, build_event, build_subject
+from shared.bus import Append, Caller, EventLog, Expectation, Stored, build_event, build_subject
 from shared.db import Pool, load_statements
 
 SQL = load_statements(__file__)
@@ -27,13 +27,11 @@ class KeyStore:
 
     async def load(self, entity: str, entity_id: str) -> list[Dated]:
         """Return an entity's events from the event stream, never from the read table: (data, time, sequence)."""
-        stored = await self._log.read(f"{build_subject('evt.keys', entity, entity_id)}.>")
-        return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]
+        return _date(await self._log.read(f"{build_subject('evt.keys', entity, entity_id)}.>"))
 
-    async def find_made(self, entity: str, entity_id: str, caller: Caller) -> int | None:
-        """Return the sequence of an entity's last event when this very request stored it before (Idempotency-Key)."""
-        made = await self._log.find_made(f"{build_subject('evt.keys', entity, entity_id)}.>", caller)
-        return made.sequence if made else None
+    async def load_made(self, entity: str, entity_id: str, caller: Caller) -> list[Dated]:
+        """Return an entity's events up to the one that a try before this one stored (Idempotency-Key); else none."""
+        return _date(await self._log.find_made(f"{build_subject('evt.keys', entity, entity_id)}.>", caller))
 
     async def append(self, appends: Sequence[Append]) -> int:
         """Store the events in one piece and return the last one's sequence. Raises WrongExpectationError."""
@@ -77,3 +75,7 @@ class KeyStore:
     async def fetch(self, statement: str, *arguments: Any) -> list[Any]:
         """Return the rows of a query by its file's name."""
         return await self.pool.fetch(SQL[statement], *arguments)
+
+
+def _date(stored: Sequence[Stored]) -> list[Dated]:
+    return [(CATALOGUE.read(item.event), item.event.time, item.sequence) for item in stored]

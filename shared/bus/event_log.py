@@ -160,10 +160,11 @@ class EventLog:
         except (NatsError, TimeoutError) as error:
             raise unavailable("the event stream") from error
 
-    async def find_made(self, subject_filter: str, caller: Caller) -> Stored | None:
-        """Return the last event of the filter when this very request made it, under its Idempotency-Key, before."""
+    async def find_made(self, subject_filter: str, caller: Caller) -> list[Stored]:
+        """Return the events up to the one that a try before this one stored, under its Idempotency-Key; else none."""
         stored = await self.read(subject_filter) if caller.cause else []
-        return stored[-1] if stored and stored[-1].event.causationid == caller.cause else None
+        made = [place for place, item in enumerate(stored, 1) if item.event.causationid == caller.cause]
+        return stored[: made[-1]] if made else []
 
     async def _read(self, subject_filter: str) -> list[Stored]:
         inbox = self._client.new_inbox()

@@ -40,7 +40,7 @@ class Caller(BaseModel):
     """On whose behalf a request is made; only the gateway may say so (it alone may publish `rpc.>`).
 
     `idempotency_key` as it was given with a POST, else None; `answer_key` is then 32 bytes as hex that only whoever holds
-    the credential's secret and the Idempotency-Key can give.
+    the credential's secret and the Idempotency-Key can give. `seed` is the owner's: of this request and its retries alone.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,21 +54,22 @@ class Caller(BaseModel):
     idempotency_key: str | None = None
     answer_key: str | None = None
     credential_id: str | None = None
+    seed: str | None = None
 
     @property
     def cause(self) -> str | None:
         """What an event says that a request under an Idempotency-Key caused (`causationid`), the same at every retry."""
-        return f"idem_{self.derive('cause')}" if self.idempotency_key else None
+        return f"idem_{self.derive('cause')}" if self.seed else None
 
     def new_id(self, prefix: str) -> str:
         """Return `<prefix><12 base62>` for a new entity: at random, or under an Idempotency-Key the same at every retry."""
-        if not self.idempotency_key:
+        if not self.seed:
             return prefix + random_base62(_ID_LENGTH)
         return prefix + encode_base62(int(self.derive(prefix), 16), length=_ID_LENGTH)[-_ID_LENGTH:]
 
     def derive(self, purpose: str) -> str:
-        """Return 32 hex digits for a purpose, the same whenever this credential shows this Idempotency-Key."""
-        said = "\0".join((purpose, self.credential_id or "", self.idempotency_key or ""))
+        """Return 32 hex digits for a purpose, the same whenever this credential shows this Idempotency-Key (and seed)."""
+        said = "\0".join((purpose, self.credential_id or "", self.idempotency_key or "", self.seed or ""))
         return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
@@ -90,9 +91,9 @@ class AnswerKeeper(Protocol):
     """Keeps the first answers to requests under an Idempotency-Key."""
 
     async def answer_once(
-        self, operation: Operation[Any, Any], request: bytes, caller: Caller, work: Callable[[], Awaitable[bytes]]
+        self, operation: Operation[Any, Any], request: bytes, caller: Caller, work: Callable[[Caller], Awaitable[bytes]]
     ) -> tuple[bytes, bool]:
-        """Return (answer, whether it is a replay)."""
+        """Return (answer, whether it is a replay); `work` is handed the caller with a seed."""
         ...
 
 
@@ -166,17 +167,18 @@ def serve_operation(
 async def _answer(
     body: bytes, caller: Caller, operation: Operation[Any, Any], handler: Handler, keeper: AnswerKeeper | None
 ) -> NatsResponse:
-    async def work() -> bytes:
-        reply = (await handler(operation.request.model_validate_json(body), caller)).model_dump_json().encode()
+    async def work(caller: Caller) -> bytes:
+        reply = (await handler(request, caller)).model_dump_json().encode()
         if len(reply) > MAX_REPLY_BYTES:
             raise AppError("too_large", Category.INVALID, "The answer is too large for one page; ask for fewer items.")
         return reply
 
     try:
+        request = operation.request.model_validate_json(body)
         if keeper and operation.creates and caller.idempotency_key:
             reply, is_replay = await keeper.answer_once(operation, body, caller, work)
             return NatsResponse(reply, headers={_REPLAYED_HEADER: "true"} if is_replay else None)
-        return NatsResponse(await work())
+        return NatsResponse(await work(caller))
     except ValidationError as error:
         return _error_response(describe_validation(error))
     except AppError as error:

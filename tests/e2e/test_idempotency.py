@@ -61,6 +61,30 @@ def test_a_repeated_rotation_rotates_once(stack: Stack) -> None:
     assert "deprecation" not in answer.headers  # a second rotation would have made it the old secret
 
 
+def test_a_body_nested_too_deeply_is_refused_with_a_key_as_without(stack: Stack) -> None:
+    deep = '{"a":' + "[" * 300 + "]" * 300 + "}"
+    for path, body in (
+        ("/api/keys/generate", f'{{"name": "deep", "metadata": {deep}}}'),
+        ("/api/events", f'{{"event_type": "deep", "details": {deep}}}'),
+    ):
+        headers = {"Idempotency-Key": "deep-1", "Content-Type": "application/json"}
+        assert stack.api.post(path, content=body, headers=headers).status_code == 422
+
+
+def test_a_retry_after_a_death_brings_no_retired_secret_back(tmp_path: Path) -> None:
+    """The first rotation's answer was lost with its owner; somebody rotates again; the retry must not undo that."""
+    deadly = {"FAILPOINTS_KEYS": "answers.before_keep=kill", "FAILPOINTS_LOG": str(tmp_path / "fired")}
+    with run_stack(**deadly) as stack:
+        key_id = stack.new_key()["key_id"]
+        path = f"/api/keys/{key_id}/rotate"
+        assert stack.api.post(path, json={}, headers={"Idempotency-Key": "crash"}).status_code == 503
+        newest = eventually(lambda: (found := stack.api.post(path, json={})).status_code == 201 and found)
+        secret = newest.json()["full_key_secret"]
+        retried = create_at_last(stack, path, {}, is_first=False)
+        assert retried.json()["full_key_secret"] != secret
+        assert stack.client_for(secret).get("/demo/x").status_code == 200
+
+
 def test_a_repeated_short_event_is_one_entry(stack: Stack) -> None:
     headers = {"Idempotency-Key": "event-1"}
     ids = [
@@ -79,8 +103,8 @@ def find_entries(stack: Stack, source_id: str) -> list[dict[str, Any]]:
 
 
 def test_an_absurd_key_is_refused(stack: Stack) -> None:
-    for given in ("", "x" * 256):
-        answer = stack.api.post("/api/keys/generate", json={"name": "x"}, headers={"Idempotency-Key": given})
+    for headers in ([("Idempotency-Key", "")], [("Idempotency-Key", "x" * 256)], [("Idempotency-Key", "a")] * 2):
+        answer = stack.api.post("/api/keys/generate", json={"name": "x"}, headers=headers)
         assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "idempotency-key")
 
 
@@ -105,11 +129,11 @@ def test_a_retry_after_a_death_meets_what_the_first_attempt_made(tmp_path: Path)
         assert [item["description"] for item in backups].count("once") == 1
 
 
-def create_at_last(stack: Stack, path: str, body: dict[str, Any]) -> httpx.Response:
-    """Post until somebody answers for good; the first attempt must have been broken off."""
+def create_at_last(stack: Stack, path: str, body: dict[str, Any], *, is_first: bool = True) -> httpx.Response:
+    """Post until somebody answers for good; a first attempt must have been broken off."""
 
     def post() -> httpx.Response:
         return stack.api.post(path, json=body, headers={"Idempotency-Key": "crash"})
 
-    assert post().status_code == 503
+    assert not is_first or post().status_code == 503
     return eventually(lambda: (answer := post()).status_code not in (409, 503) and answer, bound_seconds=60)

@@ -27,12 +27,14 @@ class Bench:
         self.clock = ManualClock()
         self.keeper = KeptAnswers(pool, self.clock)
         self.done = 0
+        self.seeds: list[str | None] = []
 
     async def ask(
         self, caller: Caller, body: bytes = BODY, *, operation: Operation[BaseModel, BaseModel] = CREATE
     ) -> tuple[bytes, bool]:
-        async def work() -> bytes:
+        async def work(caller: Caller) -> bytes:
             self.done += 1
+            self.seeds.append(caller.seed)
             await asyncio.sleep(0.01)
             return b"the secret answer"
 
@@ -80,26 +82,54 @@ async def test_of_many_at_once_one_does_the_work(bench: Bench) -> None:
 
 
 async def test_what_was_abandoned_is_taken_over_after_two_deadlines(bench: Bench) -> None:
-    async def die() -> bytes:
-        raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await bench.keeper.answer_once(CREATE, BODY, caller_with("k"), die)
     await bench.ask(caller_with("k"))
     await bench.pool.execute("UPDATE idempotent_answer SET answer = NULL")  # as after a death before it was kept
     bench.clock.advance(9.9)
     assert await refusal(bench, caller_with("k")) == "in_progress"
     bench.clock.advance(0.2)
     assert await bench.ask(caller_with("k")) == (b"the secret answer", False)
+    assert bench.seeds[0] == bench.seeds[1] is not None
 
 
-async def test_a_failure_is_not_kept(bench: Bench) -> None:
-    async def fail() -> bytes:
+async def test_a_failure_is_not_kept_and_its_retry_has_its_seed(bench: Bench) -> None:
+    seeds = []
+
+    async def fail(caller: Caller) -> bytes:
+        seeds.append(caller.seed)
         raise conflict("The name is taken.")
 
-    with pytest.raises(AppError, match="conflict"):
-        await bench.keeper.answer_once(CREATE, BODY, caller_with("k"), fail)
-    assert await bench.ask(caller_with("k"), b'{"name": "free"}') == (b"the secret answer", False)
+    for _ in range(2):
+        with pytest.raises(AppError, match="conflict"):
+            await bench.keeper.answer_once(CREATE, BODY, caller_with("k"), fail)
+    assert await refusal(bench, caller_with("k"), b'{"name": "free"}') == "idempotency_mismatch"
+    assert await bench.ask(caller_with("k")) == (b"the secret answer", False)
+    assert {*seeds, *bench.seeds} == {seeds[0]}
+
+
+async def test_whoever_lost_the_turn_keeps_no_answer(bench: Bench) -> None:
+    """A try that was slower than its bound, and whose cancelling came late, gives the answer of the one that took over."""
+
+    async def slow(_: Caller) -> bytes:
+        bench.clock.advance(11)
+        assert await bench.ask(caller_with("k")) == (b"the secret answer", False)
+        return b"too late"
+
+    assert await bench.keeper.answer_once(CREATE, BODY, caller_with("k"), slow) == (b"the secret answer", True)
+    assert await bench.ask(caller_with("k")) == (b"the secret answer", True)
+
+
+async def test_work_is_cancelled_before_it_may_be_taken_over(bench: Bench) -> None:
+    async def hang(_: Caller) -> bytes:
+        await asyncio.sleep(60)
+        return b""
+
+    hasty = Operation("rpc.test.hasty", BaseModel, BaseModel, timeout_seconds=0.05, creates=True)
+    with pytest.raises(TimeoutError):
+        await bench.keeper.answer_once(hasty, BODY, caller_with("k"), hang)
+
+
+async def test_a_body_too_deep_to_compare_is_refused(bench: Bench) -> None:
+    assert await refusal(bench, caller_with("k"), b'{"a":' + b"[" * 500 + b"]" * 500 + b"}") == "invalid"
 
 
 async def test_the_store_shows_nobody_the_answer(bench: Bench) -> None:
@@ -114,5 +144,5 @@ async def test_the_store_shows_nobody_the_answer(bench: Bench) -> None:
 async def test_an_answer_is_forgotten_after_a_day(bench: Bench) -> None:
     await bench.ask(caller_with("k"))
     bench.clock.advance(24 * 3600 + 1)
-    assert await bench.ask(caller_with("k")) == (b"the secret answer", False)
-    assert bench.done == 2
+    assert await bench.ask(caller_with("k"), b'{"name": "new"}') == (b"the secret answer", False)
+    assert bench.seeds[0] != bench.seeds[1]

@@ -259,3 +259,39 @@ async def test_a_body_that_breaks_off_ends_the_exchange_at_once(upstream: Upstre
     sending = UpstreamClient().send(build_route(upstream, timeout_seconds=60), request)
     with pytest.raises(ValueError, match="left"):
         await asyncio.wait_for(sending, 10)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\n" + b"x-large: %b\r\n" % (b"y" * 300_000),
+    ],
+    ids=["switched", "coded", "endless head"],
+)
+async def test_what_cannot_be_passed_on_is_a_failure(upstream: Upstream, answer: bytes) -> None:
+    upstream.behave = answers(answer, pause=0.1, close=True)
+    with pytest.raises(UpstreamFailedError):
+        await fetch(upstream)
+
+
+@pytest.mark.parametrize(
+    "head", [b"204 No Content\r\ncontent-length: 5", b"204 No Content\r\ntransfer-encoding: chunked"]
+)
+async def test_what_is_announced_and_may_not_be_is_nobodys_next_answer(upstream: Upstream, head: bytes) -> None:
+    upstream.behave = answers(b"HTTP/1.1 " + head + b"\r\n\r\n")
+    client = UpstreamClient()
+    for _ in range(2):
+        assert (await fetch(upstream, client))[0] == 204
+    assert upstream.connections == 2
+
+
+async def test_trailers_are_no_headers_of_the_next_answer(upstream: Upstream) -> None:
+    upstream.behave = answers(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nset-cookie: a\r\n\r\n")
+    client = UpstreamClient()
+    for _ in range(2):
+        response = await client.send(build_route(upstream), get())
+        assert await response.read() == b""
+        assert response.headers == [("transfer-encoding", "chunked")]
+    assert upstream.connections == 1

@@ -173,7 +173,10 @@ def _choose_id(document: Any, caller: Caller) -> str:
     """
     if not caller.idempotency_key:
         return new_uuid7()
-    content = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    try:
+        content = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise ProblemError(build_problem("invalid", "An event must not be nested that deeply.")) from error
     return f"{caller.derive('event')}-{hashlib.sha256(content).hexdigest()[:32]}"
 
 

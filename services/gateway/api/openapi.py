@@ -40,6 +40,7 @@ _IDEMPOTENCY_KEY = {
     "description": "The same key, credential and body within 24 hours give the first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_IDEMPOTENCY_KEY},
 }
+_MAY_REPEAT = frozenset({"/api/alerts/configs/{name}/test", "/api/alerts/deliveries/{delivery_id}/replay"})
 _OPEN = frozenset({"/health", "/ready"})
 
 
@@ -66,7 +67,7 @@ def _complete(document: dict[str, Any]) -> dict[str, Any]:
     }
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            if method == "post" and operation["responses"].keys() & {"201", "202"}:
+            if method == "post" and operation["responses"].keys() & {"201", "202"} and path not in _MAY_REPEAT:
                 operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             operation["responses"].pop("422", None)
             operation["responses"]["4XX"] = _ANSWER

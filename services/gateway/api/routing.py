@@ -98,9 +98,12 @@ def find_caller(request: Request) -> Caller:
 
 def _read_idempotency_key(request: Request) -> dict[str, str]:
     """Return a POST's Idempotency-Key, and what seals its answer: an HMAC of it under the credential that came with it."""
-    given = request.headers.get("idempotency-key")
-    if given is None or request.method != "POST":
+    all_given = request.headers.getlist("idempotency-key")
+    if not all_given or request.method != "POST":
         return {}
+    given = all_given[0]
+    if len(all_given) > 1:
+        raise invalid("must be given once", field="idempotency-key")
     if not 0 < len(given) <= LONGEST_IDEMPOTENCY_KEY:
         raise invalid(f"must have 1 to {LONGEST_IDEMPOTENCY_KEY} characters", field="idempotency-key")
     credential, _ = pick_credential(request.headers.get("x-api-key"), request.headers.get("authorization"))

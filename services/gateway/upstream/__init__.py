@@ -5,7 +5,7 @@ runs it against hostile upstreams.
 """
 
 from services.gateway.upstream.client import UpstreamClient
-from services.gateway.upstream.connection import (
+from services.gateway.upstream.messages import (
     UpstreamFailedError,
     UpstreamRequest,
     UpstreamResponse,

@@ -11,12 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from services.gateway.upstream.connection import (
-    UpstreamConnection,
-    UpstreamFailedError,
-    UpstreamRequest,
-    UpstreamResponse,
-)
+from services.gateway.upstream.connection import UpstreamConnection
+from services.gateway.upstream.messages import UpstreamFailedError, UpstreamRequest, UpstreamResponse
 from services.keys.contract.requests import Route
 
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})

@@ -6,78 +6,22 @@ Anything an upstream sends outside of an exchange closes the connection: it cann
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from typing import NoReturn, cast
 
 import httptools
 
 from services.gateway.upstream.deadline import Deadline
+from services.gateway.upstream.messages import (
+    KNOWN_NAMES,
+    UpstreamFailedError,
+    UpstreamRequest,
+    UpstreamResponse,
+    UpstreamTimeoutError,
+    learn_name,
+)
 
 _HIGH_WATER_BYTES = 256 * 1024
-_NO_BODY = frozenset({204, 304})
-_SWITCHING = 101
-_MOST_NAMES = 1024
-_NAMES: dict[bytes, str] = {}
-
-
-class UpstreamFailedError(Exception):
-    """The upstream could not be reached, or broke off. `nothing_sent` when a retry cannot repeat an effect."""
-
-    def __init__(self, reason: str, *, nothing_sent: bool = False) -> None:
-        super().__init__(reason)
-        self.nothing_sent = nothing_sent
-
-
-class UpstreamTimeoutError(Exception):
-    """The upstream did not answer, or fell silent, within its time."""
-
-
-@dataclass(slots=True)
-class UpstreamRequest:
-    """A request ready for the wire: `head` up to and with the empty line; `body` whole, or None when it is streamed."""
-
-    method: str
-    head: bytes
-    body: bytes | None
-    stream: AsyncIterator[bytes] | None = None
-    is_chunked: bool = False
-
-
-class UpstreamResponse:
-    """A response whose head has come; `length` is its Content-Length, None when unknown, 0 without a body.
-
-    `headers` are as they came with their names in lower case, `fields` the last of each name.
-    """
-
-    __slots__ = ("_connection", "fields", "headers", "length", "status")
-
-    def __init__(self, connection: "UpstreamConnection", status: int, headers: list[tuple[str, str]]) -> None:
-        self._connection = connection
-        self.status = status
-        self.headers = headers
-        self.fields = dict(headers)
-        self.length: int | None = None
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last of the body has come."""
-        return self._connection.is_whole
-
-    def take(self) -> bytes:
-        """Return the body of a whole response."""
-        return self._connection.take()
-
-    def read(self) -> Awaitable[bytes]:
-        """Return the whole body. Raises UpstreamFailedError when it breaks off, UpstreamTimeoutError in silence."""
-        return self._connection.read_all()
-
-    def next_chunk(self) -> Awaitable[bytes | None]:
-        """Return the next piece of the body, None after the last. Raises as `read`."""
-        return self._connection.next_chunk()
-
-    def abort(self) -> None:
-        """Give the rest up and close the connection."""
-        self._connection.close()
+_LARGEST_HEAD_BYTES = 256 * 1024
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -105,6 +49,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._error: str | None = None
         self._has_bytes = False
         self._headers: list[tuple[str, str]] = []
+        self._head_bytes = 0
         self._has_end = False
         self._give_back = give_back
         self._deadline = Deadline(self._loop, self._time_out)
@@ -130,6 +75,10 @@ class UpstreamConnection(asyncio.Protocol):
                 self._fail(f"the upstream's answer is malformed: {error}")
             else:
                 self.close()
+        if self._head_waiter is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _LARGEST_HEAD_BYTES:
+                self._fail("the head of the upstream's answer is too large")
 
     def eof_received(self) -> bool:
         """An answer without a length ends here; anything else is broken off."""
@@ -165,23 +114,22 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        self._headers.append((_NAMES.get(name) or _read_name(name), value.decode("utf-8", "replace")))
+        """Take a header of a head; trailers are nobody's."""
+        if self._head_waiter is not None:
+            self._headers.append((KNOWN_NAMES.get(name) or learn_name(name), value.decode("utf-8", "replace")))
 
     def on_headers_complete(self) -> None:
         """Hand the head over; interim answers (1xx) are passed by."""
         headers, self._headers = self._headers, []
         status = self._parser.get_status_code()
-        if self._is_complete or (status < 200 and status != _SWITCHING):  # noqa: PLR2004  (RFC 9110, section 15.2)
+        if self._is_complete or status < 200:  # noqa: PLR2004  (RFC 9110, section 15.2; a switch is the parser's to refuse)
             return
-        response = UpstreamResponse(self, status, headers)
-        is_framed = "transfer-encoding" in response.fields
-        if self._is_head or status in _NO_BODY:
-            response.length = 0
-        elif not is_framed and "content-length" in response.fields:
-            response.length = int(response.fields["content-length"])
-        self._has_end = is_framed or response.length is not None
-        self.is_reusable = self._has_end and not self._is_head and self._parser.should_keep_alive()
+        response = UpstreamResponse(self, status, headers, is_head=self._is_head)
+        if response.length is None and response.coding not in (None, "chunked"):
+            self._fail(f"the upstream's answer has the transfer coding {response.coding}")
+            return
+        self._has_end = response.coding is not None or response.length is not None
+        self.is_reusable = self._has_end and response.is_bare and self._parser.should_keep_alive()
         if self._head_waiter and not self._head_waiter.done():
             self._head_waiter.set_result(response)
             self._deadline.clear()
@@ -242,6 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_complete = self._has_bytes = self._has_end = self.is_reusable = False
         self._is_head = request.method == "HEAD"
         self._headers.clear()
+        self._head_bytes = 0
         return self._head_waiter
 
     async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
@@ -361,11 +310,3 @@ class UpstreamConnection(asyncio.Protocol):
         if self._error == "timeout":
             return UpstreamTimeoutError()
         return UpstreamFailedError(self._error or "closed", nothing_sent=self.was_used and not self._has_bytes)
-
-
-def _read_name(name: bytes) -> str:
-    """Return a header's name in lower case, and know it again: upstreams repeat theirs, and a bound keeps others out."""
-    text = str(name, "latin-1").lower()
-    if len(_NAMES) < _MOST_NAMES:
-        _NAMES[name] = text
-    return text

@@ -1,8 +1,9 @@
--- Takes the turn for a request: no row when it was answered, runs (began after $4), or was another one under the same key.
-INSERT INTO idempotent_answer (id, request, started_at)
-VALUES ($1, $2, $3)
-ON CONFLICT (id) DO UPDATE SET started_at = excluded.started_at
+-- Takes the turn for a request, with the seed of its first try: no row when it was answered, runs (since $5 or later), or was
+-- another one under the same key.
+INSERT INTO idempotent_answer (id, seed, request, began_at, turn_at)
+VALUES ($1, $2, $3, $4, $4)
+ON CONFLICT (id) DO UPDATE SET turn_at = excluded.turn_at
 WHERE idempotent_answer.request = excluded.request
   AND idempotent_answer.answer IS NULL
-  AND idempotent_answer.started_at < $4
-RETURNING id;
+  AND (idempotent_answer.turn_at IS NULL OR idempotent_answer.turn_at < $5)
+RETURNING seed;

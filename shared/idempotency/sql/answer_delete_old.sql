@@ -1,2 +1,2 @@
 -- Forgets what is older than the promise.
-DELETE FROM idempotent_answer WHERE started_at < $1;
+DELETE FROM idempotent_answer WHERE began_at < $1;
