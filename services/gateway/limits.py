@@ -7,7 +7,8 @@ count. (Distribution over several gateways: the limiter of the keys service's ne
 import time
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+
+from msgspec import Struct
 
 WINDOW_SECONDS = 60
 _MOST_SUBJECTS = 200_000
@@ -20,7 +21,7 @@ class _Cells:
     previous: int = 0
 
 
-class Decision(NamedTuple):
+class Decision(Struct, frozen=True, gc=False):
     """What a limit says: whether to admit, and the figures for the headers (`reset_seconds` until the cell ends)."""
 
     policy: str

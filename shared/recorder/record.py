@@ -10,7 +10,10 @@ encode = Encoder().encode
 
 
 class Record(Struct, gc=False, kw_only=True):
-    """What its maker says of a record; `data` is a struct or a dictionary. `id` to `replaces` are the recorder's to fill."""
+    """What its maker says of a record; `data` is a struct or a dictionary.
+
+    `source` to `replaces` are the recorder's to fill; so is `id`, unless its maker has a UUIDv7 that no other record has.
+    """
 
     type: str
     time: str

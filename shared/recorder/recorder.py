@@ -160,7 +160,7 @@ class Recorder:
         Uses up a reservation. Await the ticket's `settled` for durability.
         """
         self._reserved -= 1
-        record.id = new_uuid7()
+        record.id = record.id or new_uuid7()
         record.source = self.source
         record.sourceseq = str(self._next_number)
         replaces, self._replaces = self._replaces, None

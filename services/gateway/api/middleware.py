@@ -95,6 +95,7 @@ class GatehouseMiddleware:
             ip_address=self._addresses.find(f"{host}:{port}", ",".join(headers.getlist("x-forwarded-for")) or None),
             user_agent=headers.get("user-agent"),
             request_id=pick_request_id(headers.get("x-request-id")),
+            asked_id=headers.get("x-request-id"),
             traceparent=continue_trace(headers.get("traceparent")),
             caller_traceparent=headers.get("traceparent"),
             started=time.perf_counter(),

@@ -84,11 +84,10 @@ def _build_principal_lines(principal: Principal) -> str:
 def filter_response_headers(response: UpstreamResponse) -> list[tuple[str, str]]:
     """Return the upstream's end-to-end headers; what only we may say is dropped."""
     kept = [header for header in response.headers if header[0] not in _DROPPED_OF_ANSWERS]
-    if "connection" not in response.fields:
-        return kept
-    named = find_named(response.headers) - _NAMING_NOTHING
-    if not named:
-        return kept
+    connection = response.fields.get("connection")
+    if connection is None or (connection in _NAMING_NOTHING and len(response.fields) == len(response.headers)):
+        return kept  # as nearly always: named once at most, and naming nothing
+    named = find_named(response.headers)
     return [header for header in kept if header[0] not in named]
 
 

@@ -132,6 +132,7 @@ class Proxy:
             ip_address=self._addresses.find(scope.client, forwarded or None),
             user_agent=fields.get("user-agent"),
             request_id=pick_request_id(fields.get("x-request-id")),
+            asked_id=fields.get("x-request-id"),
             traceparent=continue_trace(fields.get("traceparent")),
             caller_traceparent=fields.get("traceparent"),
             started=time.perf_counter(),

@@ -1,8 +1,9 @@
 """What goes to an upstream and what comes back: request, response, and the two ways to fail."""
 
 from collections.abc import AsyncIterator, Awaitable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from services.gateway.upstream.connection import UpstreamConnection
@@ -26,8 +27,7 @@ class UpstreamTimeoutError(Exception):
     """The upstream did not answer, or fell silent, within its time."""
 
 
-@dataclass(slots=True)
-class UpstreamRequest:
+class UpstreamRequest(Struct):
     """A request ready for the wire: `head` up to and with the empty line; `body` whole, or None when it is streamed."""
 
     method: str
