@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from faststream.asgi import AsgiFastStream
 from starlette.requests import Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 from services.audit.commands import AuditCommands
 from services.audit.contract import requests, streams
 from services.audit.projections import build_projections
+from services.audit.purge import Purger
 from services.audit.queries import AuditQueries
 from services.audit.settings import Settings
 from services.audit.store import AuditStore
@@ -50,6 +52,8 @@ def build_app(settings: Settings) -> AsgiFastStream:
             await waiter.start()
             for projection in build_projections(settings.external_tenant):
                 frame.project(projection)
+            purger = Purger(frame.client, SystemClock(), keep=timedelta(hours=settings.stream_retention_hours))
+            frame.run(purger.run(every_seconds=settings.purge_seconds))
             yield
             await waiter.stop()
 

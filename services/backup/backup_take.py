@@ -44,6 +44,12 @@ class BackupTaker:
         states = [await self._reader.find_state(name) for name in STREAMS]
         return [state for state in states if state]
 
+    async def put_bookmarks(self, manifest: Manifest) -> None:
+        """Say on the streams that are purged up to where a recovery point has them. Raises ReadError."""
+        for name, entry in manifest.streams.items():
+            if name != EVENTS:
+                await self._reader.put_bookmark(entry.stream, entry.last_sequence)
+
     async def has_news(self, parent: Manifest) -> bool:
         """Say whether there is more to back up than backup's own events. Raises ReadError."""
         kind, works = plan_take("incremental", parent, await self.list_states())

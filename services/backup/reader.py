@@ -6,13 +6,14 @@ the stream's own sequences can only be a deletion.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from services.backup.contract.streams import BOOKMARK
 from services.backup.errors import ReadError
 from services.backup.segment import Message
 from services.backup.stream_pull import Pull, RawClient
@@ -25,6 +26,7 @@ EVENTS = "EVENTS"
 STREAMS = (EVENTS, "TRAFFIC", "EXTERNAL")
 _API_TIMEOUT_SECONDS = 5
 _NEGLECTED_NS = 60_000_000_000
+_PASSING: Final[dict[str, Any]] = {"mem_storage": True, "num_replicas": 1, "inactive_threshold": _NEGLECTED_NS}
 _NOT_FOUND = 404
 
 
@@ -121,10 +123,15 @@ class StreamReader:
             await pull.close()
             await self._client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer}")
 
-    async def _create_consumer(self, stream: str, consumer: str, first: int) -> None:
-        config = {
+    async def put_bookmark(self, stream: str, last: int) -> None:
+        """Say on the stream that everything up to `last` is in a recovery point: nothing later may be purged."""
+        await ask_api(self._client, f"CONSUMER.DELETE.{stream}.{BOOKMARK}")
+        await self._create_consumer(stream, BOOKMARK, last + 1, {"durable_name": BOOKMARK})
+
+    async def _create_consumer(self, stream: str, consumer: str, first: int, kind: dict[str, Any] = _PASSING) -> None:
+        config = kind | {
             "name": consumer, "deliver_policy": "by_start_sequence", "opt_start_seq": max(first, 1), "ack_policy": "none",
-            "mem_storage": True, "num_replicas": 1, "inactive_threshold": _NEGLECTED_NS, "replay_policy": "instant",
+            "replay_policy": "instant",
         }  # fmt: skip
         body = {"stream_name": stream, "config": config}
         answer = await ask_api(self._client, f"CONSUMER.CREATE.{stream}.{consumer}", body)

@@ -2,6 +2,9 @@
 
 from shared.bus import StreamSpec
 
+# Consumers whose positions hold a purge back.
+TRAFFIC_READERS = ("alerts-evaluate_traffic",)
+EXTERNAL_READERS = ("alerts-evaluate_external",)
 # The window of known ids is long, so that a deliverer that comes back after an outage doubles nothing.
 ALERTS = StreamSpec(
     name="ALERTS",

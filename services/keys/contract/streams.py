@@ -9,6 +9,7 @@ EVENTS = StreamSpec(
     keep_for_ever=True,
     discard_new=True,
 )
+TRAFFIC_READERS = ("keys-usage",)  # consumers whose positions hold a purge back
 VIEW_BUCKET = "view"
 VIEW = StreamSpec(
     name=f"KV_{VIEW_BUCKET}",
