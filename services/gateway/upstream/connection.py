@@ -6,7 +6,7 @@ Anything an upstream sends outside of an exchange closes the connection: it cann
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import NoReturn, cast
+from typing import cast
 
 import httptools
 
@@ -52,7 +52,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._has_end = False
         self._give_back = give_back
-        self._deadline = Deadline(self._loop, self._time_out)
+        self._deadline = Deadline(self._loop, lambda: self._fail("timeout"))
 
     # Transport
 
@@ -93,8 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_reusable = False
         if not self._is_complete:
             self._fail("the upstream closed the connection")
-        if self._drain_waiter and not self._drain_waiter.done():
-            self._drain_waiter.set_result(None)
+        self.resume_writing()
 
     def pause_writing(self) -> None:
         """The upstream reads slowly."""
@@ -161,7 +160,11 @@ class UpstreamConnection(asyncio.Protocol):
         """
         if self.is_closed or self._transport is None:
             raise UpstreamFailedError("the connection was closed", nothing_sent=True)
-        waiter = self._begin(request)
+        self._head_waiter = waiter = self._loop.create_future()
+        self._is_complete = self._has_bytes = self._has_end = self.is_reusable = False
+        self._is_head = request.method == "HEAD"
+        self._headers.clear()
+        self._head_bytes = 0
         self._deadline.set(timeout_seconds)
         self._transport.write(request.head + request.body if request.body else request.head)
         if request.stream is None:
@@ -184,14 +187,6 @@ class UpstreamConnection(asyncio.Protocol):
         """A body that broke off ends the exchange at once, not at its deadline."""
         if not sender.cancelled() and sender.exception() is not None:
             self._fail("the request's body broke off")
-
-    def _begin(self, request: UpstreamRequest) -> asyncio.Future[UpstreamResponse]:
-        self._head_waiter = self._loop.create_future()
-        self._is_complete = self._has_bytes = self._has_end = self.is_reusable = False
-        self._is_head = request.method == "HEAD"
-        self._headers.clear()
-        self._head_bytes = 0
-        return self._head_waiter
 
     async def _settle_sender(self, sender: asyncio.Task[None]) -> None:
         """A body still being sent when the answer came is not worth finishing.
@@ -224,7 +219,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Return the next piece of the body, None after the last."""
         while not self._chunks:
             if self._error:
-                self._raise()
+                raise self._build_error()
             if self._is_complete:
                 self._release()
                 return None
@@ -237,12 +232,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def read_all(self) -> bytes:
         """Return the rest of the body."""
-        while not self._is_complete:
-            if self._error:
-                self._raise()
+        while not self._is_complete and not self._error:
             await self._wait_for_data()
         if self._error:
-            self._raise()
+            raise self._build_error()
         return self.take()
 
     @property
@@ -292,9 +285,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self._data_waiter and not self._data_waiter.done():
             self._data_waiter.set_result(None)
 
-    def _time_out(self) -> None:
-        self._fail("timeout")
-
     def _fail(self, reason: str) -> None:
         self._error = self._error or reason
         if self._head_waiter and not self._head_waiter.done():
@@ -302,9 +292,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_waiter = None
         self._wake()
         self.close()
-
-    def _raise(self) -> NoReturn:
-        raise self._build_error()
 
     def _build_error(self) -> Exception:
         if self._error == "timeout":
