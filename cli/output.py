@@ -62,8 +62,16 @@ def print_fields(item: dict[str, Any], *, as_json: bool) -> None:
         print_json(item)
         return
     width = max(map(len, item), default=0)
+    labels = {name: f"{name.replace('_', ' '):<{width}}  " for name in item}
+    if not sys.stdout.isatty():
+        for name, value in item.items():
+            print(labels[name] + _describe(value))
+        return
+    from rich.console import Console
+
+    console = Console(no_color="NO_COLOR" in os.environ, soft_wrap=True, highlight=False)
     for name, value in item.items():
-        print(f"{name.replace('_', ' '):<{width}}  {_show(value)}")
+        console.print(labels[name] + _show(value))
 
 
 def _reach(item: Any, column: str) -> Any:
@@ -80,14 +88,27 @@ _COLOURS = {
 
 
 def _show(value: Any) -> str:
+    """Return a value as rich's markup."""
+    text = _describe(value)
+    colour = _COLOURS.get(text)
+    text = text.replace("[", r"\[")
+    return f"[{colour}]{text}[/]" if colour else text
+
+
+def _describe(value: Any) -> str:
+    """Return a value as a person reads it; what is nested twice stays JSON."""
     if value is None:
         return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "–"
+    if isinstance(value, dict) and any(isinstance(part, (dict, list)) for part in value.values()):
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, dict):
-        return json.dumps(value, ensure_ascii=False) if value else "–"
-    text = str(value).replace("[", r"\[")
-    colour = _COLOURS.get(text) if sys.stdout.isatty() else None
-    return f"[{colour}]{text}[/]" if colour else text
+        return ", ".join(f"{name}={_describe(part)}" for name, part in value.items()) or "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_describe_item, value)) or "–"
+    return str(value)
+
+
+def _describe_item(item: Any) -> str:
+    return " ".join(map(_describe, item.values())) if isinstance(item, dict) else _describe(item)

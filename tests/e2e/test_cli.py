@@ -1,6 +1,9 @@
 """The command line, as an operator uses it."""
 
 import json
+import os
+import pty
+import re
 import subprocess
 import sys
 
@@ -8,7 +11,7 @@ import pytest
 
 from shared.health import VERSION
 from tests.e2e.eventually import eventually
-from tests.fixtures.stack import PROJECT, Stack
+from tests.fixtures.stack import GATEHOUSE, PROJECT, Stack
 
 
 def test_keys_from_birth_to_end(stack: Stack) -> None:
@@ -129,3 +132,19 @@ def test_a_gatehouse_that_is_away_is_unreachable(stack: Stack, tmp_path_factory:
 def test_help_names_every_group(stack: Stack) -> None:
     shown = stack.run("--help").stdout
     assert all(word in shown for word in ("up", "keys", "audit", "alerts", "backup", "restore", "projections"))
+
+
+def test_a_terminal_shows_words_and_no_markup(stack: Stack) -> None:
+    key_id = stack.new_key(name="a[b]")["key_id"]
+    ours, theirs = pty.openpty()
+    done = subprocess.run(
+        [*GATEHOUSE, "keys", "info", key_id], stdout=theirs, stderr=theirs, timeout=60, check=True, cwd=PROJECT,
+        env=stack.environment | {"GATEHOUSE_HOME": str(stack.home), "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(theirs)
+    assert done.returncode == 0
+    seen = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "a[b]" in seen
+    assert "\x1b[32mactive" in seen
+    assert not re.search(r"\[green\]|\\\[", seen)
