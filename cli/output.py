@@ -48,8 +48,9 @@ def print_table(items: Sequence[dict[str, Any]], columns: Sequence[str], *, as_j
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column.rsplit(".", 1)[-1].replace("_", " "), overflow="fold")
+    for place, column in enumerate(columns):
+        # The first says which one it is, and is to be copied: it stays in one piece.
+        table.add_column(column.rsplit(".", 1)[-1].replace("_", " "), overflow="fold", no_wrap=place == 0)
     for item in items:
         table.add_row(*(_show(_reach(item, column)) for column in columns))
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
