@@ -78,20 +78,13 @@ class BackupJobs:
                 parent = await self._find_parent()
                 manifest, sha256 = await self._taker.take(order, parent, self._build_report(order))
                 await self._complete(manifest, sha256, caller)
-                await self._put_bookmarks(manifest)
+                await self._taker.put_bookmarks(manifest)
             except asyncio.CancelledError:
                 await self._fail(order.backup_id, order.type, "the service stopped while it was taken", caller)
                 raise
             except Exception as error:  # an edge that must not die: the row would say running for ever
                 log.exception("a backup failed", backup_id=order.backup_id)
                 await self._fail(order.backup_id, order.type, _explain(error), caller)
-
-    async def _put_bookmarks(self, manifest: Manifest) -> None:
-        """The recovery point stands whatever comes of this: an old bookmark only lets the streams grow."""
-        try:
-            await self._taker.put_bookmarks(manifest)
-        except ReadError as error:
-            log.warning("the bookmarks of a backup are old", backup_id=manifest.backup_id, reason=str(error))
 
     def _build_report(self, order: Order) -> Report:
         async def report(progress: float) -> None:
@@ -171,6 +164,8 @@ class BackupJobs:
                 "its objects stay: the manifest does not say which", object=error.object_name, reason=error.reason
             )
         await self._store.execute("backup_delete", backup_id)
+        if newest := await self._find_parent():
+            await self._taker.put_bookmarks(newest)  # back to it, when the newest was the one that went
         return count
 
 

@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+
 from services.backup.catalogue import Catalogue
 from services.backup.domain import BackupType, StreamWork, plan_take
+from services.backup.errors import ReadError
 from services.backup.manifest import Manifest, SegmentEntry, StreamEntry
 from services.backup.reader import EVENTS, STREAMS, StreamReader, StreamState
 from services.backup.segment import RECORD, Message, build_segment
 from shared.clock import Clock, format_time
 from shared.testing import failpoints
 
+log = structlog.get_logger(__name__)
 _OWN_SUBJECTS = "evt.backup."
 _GAP_BYTES = 48  # the most that a deleted range takes in a segment's first line
 _LINE_BYTES = 512
@@ -45,10 +49,14 @@ class BackupTaker:
         return [state for state in states if state]
 
     async def put_bookmarks(self, manifest: Manifest) -> None:
-        """Say on the streams that are purged up to where a recovery point has them. Raises ReadError."""
+        """Say on the streams that are purged up to where a recovery point has them; what fails leaves the old bookmark."""
         for name, entry in manifest.streams.items():
-            if name != EVENTS:
+            if name == EVENTS:
+                continue
+            try:
                 await self._reader.put_bookmark(entry.stream, entry.last_sequence)
+            except ReadError as error:
+                log.warning("a bookmark stays where it was", stream=name, reason=str(error))
 
     async def has_news(self, parent: Manifest) -> bool:
         """Say whether there is more to back up than backup's own events. Raises ReadError."""

@@ -13,7 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from services.backup.contract.streams import BOOKMARK
+from services.backup.contract.streams import BOOKMARKS
 from services.backup.errors import ReadError
 from services.backup.segment import Message
 from services.backup.stream_pull import Pull, RawClient
@@ -124,9 +124,22 @@ class StreamReader:
             await self._client.publish(f"$JS.API.CONSUMER.DELETE.{stream}.{consumer}")
 
     async def put_bookmark(self, stream: str, last: int) -> None:
-        """Say on the stream that everything up to `last` is in a recovery point: nothing later may be purged."""
-        await ask_api(self._client, f"CONSUMER.DELETE.{stream}.{BOOKMARK}")
-        await self._create_consumer(stream, BOOKMARK, last + 1, {"durable_name": BOOKMARK})
+        """Say on the stream that everything up to `last` is in a recovery point: nothing later may be purged.
+
+        A bookmark stands at every moment: where the first name is taken, the second is made before the first goes.
+        """
+        first, second = BOOKMARKS
+        try:
+            await self._create_consumer(stream, first, last + 1, {"durable_name": first})
+        except ReadError:
+            await self._delete_consumer(stream, second)
+            await self._create_consumer(stream, second, last + 1, {"durable_name": second})
+            await self._delete_consumer(stream, first)
+        else:
+            await self._delete_consumer(stream, second)
+
+    async def _delete_consumer(self, stream: str, consumer: str) -> None:
+        is_missing(await ask_api(self._client, f"CONSUMER.DELETE.{stream}.{consumer}"))
 
     async def _create_consumer(self, stream: str, consumer: str, first: int, kind: dict[str, Any] = _PASSING) -> None:
         config = kind | {

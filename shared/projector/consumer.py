@@ -27,7 +27,7 @@ _FULL = frozenset({"Batch Completed", "Message Size Exceeds MaxBytes"})
 
 
 class DeliveryGapError(RuntimeError):
-    """The consumer's delivery sequence jumped: something was redelivered or lost on the way; start again."""
+    """The consumer's or the stream's sequence jumped: something was redelivered, lost or left out; start again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +90,15 @@ class StreamReader:
         self._arrivals = _Arrivals()
         self._subscription: Subscription | None = None
         self._delivered = 0
+        self._is_whole = False
+        self._last = 0
 
     async def find_state(self) -> StreamState:
         """Return the stream's incarnation and range."""
         reply = await self._client.request(f"$JS.API.STREAM.INFO.{self.stream}", b"", timeout=2)
-        state = orjson.loads(reply.data)["state"]
+        info = orjson.loads(reply.data)
+        self._is_whole = info["config"].get("subjects") == [self._filter]
+        state = info["state"]
         return StreamState(await find_incarnation(self._client, self.stream), state["first_seq"], state["last_seq"])
 
     async def start(self, sequence: int) -> None:
@@ -121,7 +125,7 @@ class StreamReader:
         await stream.add_consumer(self.stream, config)
         self._inbox, self._arrivals = self._client.new_inbox(), _Arrivals()
         self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._arrivals.take)
-        self._delivered = 0
+        self._delivered, self._last = 0, sequence - 1
 
     async def fetch(self, batch: int, wait_seconds: float) -> list[Msg]:
         """Return up to `batch` messages; none when nothing came within the wait.
@@ -148,7 +152,25 @@ class StreamReader:
             if meta.sequence.consumer != self._delivered + 1 or meta.num_delivered != 1:
                 raise DeliveryGapError(f"delivery {meta.sequence.consumer} after {self._delivered}")
             self._delivered += 1
+        if messages and self._is_whole:
+            await self._check_stream_order([message.metadata.sequence.stream for message in messages])
         return messages
+
+    async def _check_stream_order(self, sequences: list[int]) -> None:
+        """A reader of everything misses nothing that the stream has: else somebody altered its consumer on the way.
+
+        Raises DeliveryGapError.
+        """
+        before, self._last = self._last, sequences[-1]
+        if sequences[0] == before + 1 and sequences[-1] - before == len(sequences):
+            return
+        body = orjson.dumps({"deleted_details": True})
+        reply = await self._client.request(f"$JS.API.STREAM.INFO.{self.stream}", body, timeout=2)
+        state = orjson.loads(reply.data)["state"]
+        kept = range(max(before + 1, state["first_seq"]), sequences[-1])
+        left_out = set(kept).difference(sequences, state.get("deleted") or ())
+        if left_out:
+            raise DeliveryGapError(f"{len(left_out)} messages before {sequences[-1]} were left out")
 
     async def remove(self) -> None:
         """Delete the consumer; for readers that are done."""

@@ -326,6 +326,38 @@ async def test_a_redelivered_message_changes_nothing(bench: Bench) -> None:
     assert await bench.wait_for(2) == [1, 2]
 
 
+async def test_what_an_altered_consumer_leaves_out_is_missed(bench: Bench) -> None:
+    """Whoever may make consumers may alter ours: what its filter kept from us looks contiguous in its own numbers."""
+    projection = bench.build()
+    reader = StreamReader(bench.client, bench.stream, "test-tested", projection.subject_filter)
+    await reader.find_state()
+    await reader.start(1)
+    stream = bench.client.jetstream()
+    config = (await stream.consumer_info(bench.stream, "test-tested")).config
+    await bench.publish(build_event(1).encode())
+    await (await reader.fetch(1, 1.0))[0].ack_sync()
+    await stream.add_consumer(bench.stream, config.evolve(filter_subject=f"{bench.stream}.nothing"))
+    await bench.publish(build_event(2).encode())
+    assert await reader.fetch(1, 0.3) == []  # the server looks, finds nothing that fits, and goes on
+    await stream.add_consumer(bench.stream, config)
+    await bench.publish(build_event(3).encode())
+    with pytest.raises(DeliveryGapError, match="left out"):
+        await reader.fetch(1, 1.0)
+
+
+async def test_what_was_deleted_from_the_stream_is_not_missed(bench: Bench) -> None:
+    reader = StreamReader(bench.client, bench.stream, "test-tested", bench.build().subject_filter)
+    for number in range(1, 8):
+        await bench.publish(build_event(number).encode())
+    stream = bench.client.jetstream()
+    await stream.purge_stream(bench.stream, seq=3)
+    for sequence in (4, 5):
+        await stream.delete_msg(bench.stream, sequence)
+    await reader.find_state()
+    await reader.start(1)
+    assert [message.metadata.sequence.stream for message in await reader.fetch(10, 1.0)] == [3, 6, 7]
+
+
 async def test_no_header_of_a_publisher_passes_for_a_status(bench: Bench) -> None:
     stream = bench.client.jetstream()
     await stream.publish(f"{bench.stream}.x", build_event(1).encode(), headers={"Status": "404", "Description": "No"})

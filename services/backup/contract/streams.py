@@ -1,4 +1,5 @@
 """What backup leaves on NATS: no stream, but a bookmark in each stream that others purge."""
 
-# A consumer that nobody reads: its position says up to where the stream is in a recovery point.
-BOOKMARK = "backup-bookmark"
+# Consumers that nobody reads: their position says up to where a stream is in a recovery point. Two names, so that one always
+# stands while the other is made anew.
+BOOKMARKS = ("backup-bookmark-0", "backup-bookmark-1")

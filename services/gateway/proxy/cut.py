@@ -5,6 +5,7 @@ So the socket itself is shut down, found among the process's own by both of its 
 
 import os
 import socket
+import stat
 from pathlib import Path
 
 
@@ -13,24 +14,41 @@ def cut_connection(client: str, server: str) -> bool:
 
     Costs a few system calls a descriptor: for answers that broke off, not for every day.
     """
-    port = int(server.rpartition(":")[2])
+    peer, port = _split(client), _split(server)[1]
     for entry in Path("/dev/fd").iterdir():
         try:
-            if _cut_if_between(int(entry.name), client, port):
+            if _cut_if_between(int(entry.name), peer, port):
                 return True
-        except OSError:  # closed meanwhile, no socket, or none that is connected
+        except OSError:  # closed meanwhile, or not connected
             continue
     return False
 
 
-def _cut_if_between(descriptor: int, client: str, port: int) -> bool:
+def _cut_if_between(descriptor: int, peer: tuple[str, int], port: int) -> bool:
     """Work on a duplicate: whatever becomes of the number meanwhile, what was looked at is what is shut down."""
-    with socket.socket(fileno=os.dup(descriptor)) as connection:
+    if not stat.S_ISSOCK(os.fstat(descriptor).st_mode):
+        return False
+    duplicate = os.dup(descriptor)
+    try:
+        connection = socket.socket(fileno=duplicate)
+    except OSError:
+        os.close(duplicate)
+        raise
+    with connection:
         if connection.family not in (socket.AF_INET, socket.AF_INET6):
             return False
         host, peer_port = connection.getpeername()[:2]
-        peer = f"[{host}]:{peer_port}" if connection.family == socket.AF_INET6 else f"{host}:{peer_port}"
-        if peer != client or connection.getsockname()[1] != port:
+        if (_plain(host), peer_port) != peer or connection.getsockname()[1] != port:
             return False
         connection.shutdown(socket.SHUT_RDWR)
         return True
+
+
+def _split(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return _plain(host.strip("[]")), int(port)
+
+
+def _plain(host: str) -> str:
+    """Return an IPv4 address as such, also where it is mapped into IPv6."""
+    return host.removeprefix("::ffff:")
