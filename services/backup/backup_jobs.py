@@ -78,13 +78,14 @@ class BackupJobs:
                 parent = await self._find_parent()
                 manifest, sha256 = await self._taker.take(order, parent, self._build_report(order))
                 await self._complete(manifest, sha256, caller)
-                await self._taker.put_bookmarks(manifest)
             except asyncio.CancelledError:
                 await self._fail(order.backup_id, order.type, "the service stopped while it was taken", caller)
                 raise
             except Exception as error:  # an edge that must not die: the row would say running for ever
                 log.exception("a backup failed", backup_id=order.backup_id)
                 await self._fail(order.backup_id, order.type, _explain(error), caller)
+            else:  # the recovery point stands, whatever comes of its bookmarks
+                await self._taker.put_bookmarks(manifest)
 
     def _build_report(self, order: Order) -> Report:
         async def report(progress: float) -> None:
